@@ -1,0 +1,61 @@
+import type { Body, CommandName, Configs, Durability, InstanceName, Kind, Reply } from "../protocol/commands.js";
+import type { InstanceEvent } from "../protocol/events.js";
+
+/** Either the value now, or a promise of it: backends in this thread answer without a detour. */
+export type Maybe<T> = T | Promise<T>;
+
+export interface InstanceSpec<K extends Kind = Kind> {
+  name: InstanceName & { kind: K };
+  config: Configs[K];
+  durability: Durability;
+}
+
+export interface CallOptions {
+  /** Gives the call up. What it may have been handed by then is given to `onLate`. */
+  signal?: AbortSignal | undefined;
+  /** Called instead of the result when the call was given up before its result came. */
+  onLate?: (reply: never) => void;
+}
+
+/** One instance of a backend, as a handle sees it. Opened with its first call, again after every hub's death. */
+export interface Port {
+  /**
+   * Runs a command. Rejects with `AbortError` when the signal aborts first, `TIMEOUT` when no answer comes, and what
+   * the command itself rejects with. Calls of one port take effect in call order.
+   */
+  call<Op extends CommandName>(op: Op, body: Body<Op>, options?: CallOptions): Maybe<Reply<Op>>;
+  /** Hears the instance's events, from the calls on that are made after this one; returns how to stop. */
+  listen(listener: FeedListener): () => void;
+}
+
+export interface FeedListener {
+  /** Events in order, each once. */
+  event(event: InstanceEvent, n: number): void;
+  /** Events may have been missed (another hub, a frozen tab): read from the instance to catch up. */
+  resync(): void;
+}
+
+export interface BackendStatus {
+  mode: "shared-worker" | "memory";
+  state: "connecting" | "loading" | "ready" | "failed" | "closed";
+  /** Of the hub that answers; changes when another hub takes over. */
+  epoch: string;
+  connected: boolean;
+  /** Whether anything survives. */
+  durable: boolean;
+  /** Tabs in touch with the hub. */
+  tabs: number;
+  version: string;
+}
+
+/** What hosts instances: a hub shared by all tabs, this thread's memory, a Redis server. */
+export interface Backend {
+  readonly status: BackendStatus;
+  /** Called after every change of `status`; returns how to stop. */
+  onStatus(listener: (status: BackendStatus) => void): () => void;
+  port<K extends Kind>(spec: InstanceSpec<K>): Port;
+  /** Hands back what this tab holds; calls then reject with `CLOSED`. */
+  close(): Promise<void>;
+  /** Moves the backend's clock. Only for backends made with `testClock`. */
+  advanceClock(ms: number): Promise<void>;
+}

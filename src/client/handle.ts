@@ -1,0 +1,96 @@
+import type { Configs, Durability, Kind } from "../protocol/commands.js";
+import { closedError } from "../protocol/errors.js";
+import type { Backend, Maybe, Port } from "./backend.js";
+import type { Flavour } from "./flavour.js";
+import { isPromise } from "./maybe.js";
+import { identifier } from "./ranges.js";
+
+/** Options that every primitive takes. */
+export interface HandleOptions {
+  /** Names the instance: handles with the same id share all state. 1–256 characters. */
+  id: string;
+  /** A namespace in front of the id, such as the app's name. */
+  prefix?: string;
+  /** Separates customers: another tenant is another instance. Default "default"; calls may name another. */
+  tenantId?: string;
+  /** Where the instance lives; default: the flavour's own backend. */
+  backend?: Backend;
+  /** "memory" dies with the hub, "relaxed" survives tab and browser, "strict" is flushed before the answer. */
+  durability?: Durability;
+}
+
+/** What the handle of each primitive has in common: its ports, the order of its calls, its end. */
+export class Handle<K extends Kind> {
+  readonly closing = new AbortController();
+  readonly #kind: K;
+  readonly #flavour: Flavour;
+  readonly #options: HandleOptions;
+  readonly #config: Configs[K];
+  readonly #durability: Durability;
+  readonly #ports = new Map<string, Port>();
+  #backend: Backend | undefined;
+  /** Settles when the last call that had to wait was given to the backend. */
+  #tail: Promise<void> | undefined;
+
+  constructor(kind: K, flavour: Flavour, options: HandleOptions, config: Configs[K], durability: Durability) {
+    identifier("id", options.id);
+    if (options.tenantId !== undefined) identifier("tenantId", options.tenantId);
+    this.#kind = kind;
+    this.#flavour = flavour;
+    this.#options = options;
+    this.#config = config;
+    this.#durability = options.durability ?? durability;
+  }
+
+  get closed(): boolean {
+    return this.closing.signal.aborted;
+  }
+
+  close(): void {
+    this.closing.abort(closedError(this.#kind));
+  }
+
+  /** Throws `CLOSED` once the handle is. */
+  assertOpen(): void {
+    if (this.closed) throw closedError(this.#kind);
+  }
+
+  /** The instance of a tenant. */
+  port(tenantId: string = this.#options.tenantId ?? "default"): Port {
+    this.assertOpen();
+    let port = this.#ports.get(tenantId);
+    if (port === undefined) {
+      this.#backend ??= this.#options.backend ?? this.#flavour.bind();
+      port = this.#backend.port({
+        name: { prefix: this.#options.prefix ?? "", kind: this.#kind, tenantId: identifier("tenantId", tenantId), id: this.#options.id },
+        config: this.#config,
+        durability: this.#durability,
+      });
+      this.#ports.set(tenantId, port);
+    }
+    return port;
+  }
+
+  /**
+   * Gives calls to the backend in the order in which they were made, also when a schema takes its time: `issue` runs
+   * once what it needs is there and every earlier call was issued.
+   */
+  inOrder<T, R>(prepared: Maybe<T>, issue: (prepared: T) => Maybe<R>): Maybe<R> {
+    if (this.#tail === undefined && !isPromise(prepared)) return issue(prepared);
+    let issued!: () => void;
+    const before = this.#tail;
+    const tail = new Promise<void>((resolve) => (issued = resolve));
+    this.#tail = tail;
+    const run = async (): Promise<R> => {
+      try {
+        const [value] = await Promise.all([prepared, before]);
+        // Not awaited here: the next call is issued as soon as this one is, not when it is answered.
+        return issue(value) as R;
+      } finally {
+        issued();
+        if (this.#tail === tail) this.#tail = undefined;
+      }
+    };
+    return run();
+  }
+}

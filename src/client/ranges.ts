@@ -1,0 +1,39 @@
+import { ValidationError } from "../protocol/errors.js";
+
+interface Range {
+  min: number;
+  max?: number;
+}
+
+/** A safe integer within its range, else RangeError: before any effect. */
+export function integer(name: string, value: unknown, { min, max = Number.MAX_SAFE_INTEGER }: Range): number {
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
+  const range = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`;
+  throw new RangeError(`${name} must be an integer ${range}, not ${String(value)}`);
+}
+
+/** The furthest duration that still gives a safe time when added to now. */
+const MAX_DURATION_MS = Number.MAX_SAFE_INTEGER - 2 ** 44;
+
+/** Milliseconds, 0 allowed. */
+export function delay(name: string, value: unknown): number {
+  return integer(name, value, { min: 0, max: MAX_DURATION_MS });
+}
+
+/** Milliseconds, at least 1. */
+export function duration(name: string, value: unknown): number {
+  return integer(name, value, { min: 1, max: MAX_DURATION_MS });
+}
+
+/** Names of instances and tenants: 1–256 characters of well-formed Unicode. */
+export function identifier(name: string, value: unknown): string {
+  if (typeof value === "string" && value.length >= 1 && value.length <= 256 && !/\p{Surrogate}/u.test(value)) return value;
+  throw new ValidationError(`${name} must be 1 to 256 characters of well-formed Unicode`);
+}
+
+/** An optional text that may not be empty and is bounded like a name. */
+export function optionalText(name: string, value: unknown): string | undefined {
+  if (value === undefined || value === "") return undefined;
+  if (typeof value === "string") return value;
+  throw new ValidationError(`${name} must be a string`);
+}

@@ -1,0 +1,35 @@
+import type { Body, CommandName } from "../protocol/commands.js";
+import type { FeedEvent } from "../protocol/events.js";
+import type { Instance } from "./instance.js";
+
+/** A command on its way through the engine. */
+export interface Call {
+  /** Tab and incarnation; "" for what no tab asked for. */
+  readonly owner: string;
+  /** The tab's sequence number. */
+  readonly seq: number;
+  readonly op: CommandName;
+  readonly body: Body<CommandName>;
+  readonly instance: Instance;
+  /** Order of arrival at this hub. */
+  arrival: number;
+  /** Until when it may stay parked; 0 when it does not wait. */
+  waitUntil: number;
+  /** The lane where it is parked. */
+  parkedIn: string | undefined;
+}
+
+export type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
+
+/** A call with its outcome, which may leave when `turn` is committed (0: at once). */
+export interface Settled {
+  readonly call: Call;
+  readonly outcome: Outcome;
+  readonly turn: number;
+}
+
+/** An event that may be announced when `turn` is committed. */
+export interface Announced {
+  readonly event: FeedEvent;
+  readonly turn: number;
+}

@@ -1,0 +1,71 @@
+import type { Body, CommandName, Commands, Configs, Kind, Reply } from "../protocol/commands.js";
+import type { InstanceEvent } from "../protocol/events.js";
+import type { Json } from "../protocol/json.js";
+
+export type RowKey = string | number;
+
+/**
+ * One kind of row. `set` is the only way in which the state of a primitive changes: a rule calls it through
+ * `ctx.put`, an undo calls it with the value before, a restore with the value from disk.
+ */
+export interface Table<State, Subject, Value> {
+  /** One letter, part of the row's key on disk. */
+  readonly letter: string;
+  key(subject: Subject): RowKey;
+  /** undefined: there is no row. */
+  get(state: State, subject: Subject): Value | undefined;
+  set(state: State, subject: Subject, value: Value | undefined): void;
+  /** The row as JSON. */
+  encode(value: Value, subject: Subject): Json;
+}
+
+/** What a rule may see and do besides its own state. */
+export interface Context {
+  /** The hub's clock, epoch milliseconds. */
+  readonly now: number;
+  /** Tab and incarnation of the caller; "" when time, not a caller, is at work. */
+  readonly owner: string;
+  /** Calls parked at this instance. */
+  readonly waiters: number;
+  /** Changes state, and the row that will survive it. undefined removes. */
+  put<State, Subject, Value>(table: Table<State, Subject, Value>, subject: Subject, value: Value | undefined): void;
+  emit(event: InstanceEvent, n: number): void;
+}
+
+export interface Rule<State, Op extends CommandName> {
+  /** undefined: nothing yet, let the call wait (only for commands with `waits`). */
+  run(state: State, body: Body<Op>, ctx: Context): Reply<Op> | undefined;
+  /** The reply of a run whose reply was lost; what it cannot rebuild is stored (see `usual`). */
+  recall?(state: State, body: Body<Op>): Reply<Op>;
+  /** Whether `recall` will find this reply, so that it need not be stored. */
+  usual?(reply: Reply<Op>): boolean;
+  /** For commands that may park: calls of one lane are served in order of arrival. */
+  waits?: { lane(body: Body<Op>): string; none(body: Body<Op>): Reply<Op> };
+}
+
+export type OpsOf<K extends Kind> = Extract<keyof Commands, `${K}.${string}`>;
+export type Rules<State, K extends Kind> = { readonly [Op in OpsOf<K>]: Rule<State, Op> };
+
+/** Rows of one instance as they come from disk, by table letter, each sorted by key. */
+export type StoredRows = ReadonlyMap<string, readonly { key: string; value: Json }[]>;
+
+/** What a primitive declares to the engine. Everything in it is pure and synchronous. */
+export interface Primitive<State, K extends Kind> {
+  readonly kind: K;
+  create(config: Configs[K], seed: string): State;
+  /** Settings that may not change once the instance exists. */
+  readonly fixed: readonly (keyof Configs[K] & string)[];
+  configure(state: State, config: Configs[K]): void;
+  restore(state: State, rows: StoredRows): void;
+  readonly rules: Rules<State, K>;
+  /** When `wake` has something to do, or Infinity. */
+  dueAt(state: State): number;
+  /** Does what time brings, up to `ctx.now`. */
+  wake(state: State, ctx: Context): void;
+  /** Frees what this tab held. */
+  release(state: State, owner: string, ctx: Context): void;
+  /** Tabs that hold something durable; after a restart the host watches for their death. */
+  owners(state: State): Iterable<string>;
+}
+
+export type AnyPrimitive = Primitive<unknown, Kind>;

@@ -1,0 +1,447 @@
+/**
+ * A space: all instances of one hub, and the calls that wait at them. Pure and synchronous; a host gives it calls and
+ * the time, takes turns out of it, and makes them durable.
+ *
+ *   call ──▶ run ──▶ settled ──(turn committed)──▶ answered
+ *             │ ▲
+ *      nothing│ │ state changed, or time came
+ *             ▼ │
+ *            parked ── waitUntil, cancel, owner gone ──▶ settled with the command's "none", or dropped
+ */
+import type { Body, CommandName, Configs, Durability, InstanceName, Kind, OpenBody, Reply } from "../protocol/commands.js";
+import { commandTraits } from "../protocol/commands.js";
+import { CapacityError, TabloomError } from "../protocol/errors.js";
+import type { InstanceEvent } from "../protocol/events.js";
+import type { Json } from "../protocol/json.js";
+import type { Announced, Call, Outcome, Settled } from "./call.js";
+import { DueHeap } from "./due-heap.js";
+import { type Instance, instanceKey } from "./instance.js";
+import type { AnyPrimitive, Context, Rule, StoredRows, Table } from "./primitive.js";
+import { queue } from "./queue.js";
+import { topic } from "./topic.js";
+import { Turn, parseRowKey } from "./turn.js";
+
+const primitives = { queue, topic } satisfies { [K in Kind]: unknown } as unknown as Record<Kind, AnyPrimitive>;
+
+type AnyRule = Rule<unknown, CommandName>;
+
+/** What an instance is, as a row; its number is the row's key. */
+const registrations: Table<Space, Instance, Registration> = {
+  letter: "i",
+  key: (instance) => instance.number,
+  get: (space, instance) => (space.find(instance.key) === instance ? registrationOf(instance) : undefined),
+  set(space, instance, value) {
+    if (value === undefined) return space.forget(instance);
+    space.register(instance);
+    instance.config = value.config;
+    instance.durability = value.durability;
+    instance.primitive.configure(instance.state, value.config);
+  },
+  encode: ({ name, config, durability, seed }) => ({ name: { ...name }, config: { ...config }, durability, seed }),
+};
+
+interface Registration {
+  readonly name: InstanceName;
+  readonly config: Configs[Kind];
+  readonly durability: Durability;
+  readonly seed: string;
+}
+
+const MAX_INSTANCES = 100_000;
+
+export class Space implements Context {
+  now = 0;
+  owner = "";
+  waiters = 0;
+  /** The turn that is being filled. */
+  turn = new Turn(1);
+  /** Every turn up to this one is on disk. The host sets it. */
+  committed = 0;
+  /** Outcomes and events since the host last took them. */
+  settled: Settled[] = [];
+  announced: Announced[] = [];
+  #current: Instance;
+  readonly #root: Instance;
+  readonly #instances = new Map<string, Instance>();
+  readonly #byNumber = new Map<number, Instance>();
+  #nextNumber = 1;
+  #arrivals = 0;
+  #changed = false;
+  readonly #alarms = new DueHeap<Instance>((instance, at) => instance.alarmAt === at);
+  readonly #waits = new DueHeap<Call>((call, at) => call.parkedIn !== undefined && call.waitUntil === at);
+
+  constructor() {
+    // Registrations are changes of the space itself; instance 0 stands for it.
+    this.#root = {
+      number: 0, key: "", name: { prefix: "", kind: "queue", tenantId: "", id: "" }, seed: "",
+      primitive: { configure() {}, dueAt: () => Infinity } as unknown as AnyPrimitive,
+      state: this, config: {} as never, durability: "relaxed", changedIn: 0, dueAt: Infinity, alarmAt: Infinity,
+      lanes: new Map(), waiters: 0, gone: false,
+    };
+    this.#current = this.#root;
+  }
+
+  // --- What a rule may do (Context) ------------------------------------------------------------------------------
+
+  put<State, Subject, Value>(table: Table<State, Subject, Value>, subject: Subject, value: Value | undefined): void {
+    const instance = this.#current;
+    const state = instance.state as State;
+    const before = table.get(state, subject);
+    if (before === undefined && value === undefined) return;
+    table.set(state, subject, value);
+    this.#changed = true;
+    if (instance.durability === "memory") return;
+    this.turn.changes.push({
+      instance,
+      table: table as Table<unknown, unknown, unknown>,
+      subject,
+      before,
+      after: value,
+    });
+    instance.changedIn = this.turn.id;
+    if (instance.durability === "strict") this.turn.strict = true;
+  }
+
+  emit(event: InstanceEvent, n: number): void {
+    const { key, changedIn } = this.#current;
+    this.announced.push({ event: { instance: key, n, event }, turn: changedIn > this.committed ? changedIn : 0 });
+  }
+
+  // --- Instances --------------------------------------------------------------------------------------------------
+
+  /** Opens an instance: creates it, takes over other limits, or refuses what contradicts it. */
+  open(body: OpenBody, now: number): Instance {
+    const key = instanceKey(body.name);
+    const existing = this.#instances.get(key);
+    if (existing === undefined) return this.#create(key, body);
+    const { primitive } = existing;
+    const fixed = primitive.fixed.find((field) => !Object.is(readField(existing.config, field), readField(body.config, field)));
+    if (fixed !== undefined) {
+      throw conflict(body.name, fixed, readField(existing.config, fixed), readField(body.config, fixed));
+    }
+    if ((existing.durability === "memory") !== (body.durability === "memory")) {
+      throw conflict(body.name, "durability", existing.durability, body.durability);
+    }
+    const same = JSON.stringify(existing.config) === JSON.stringify(body.config) && existing.durability === body.durability;
+    if (!same) this.#reconfigure(existing, body, now);
+    return existing;
+  }
+
+  find(key: string): Instance | undefined {
+    return this.#instances.get(key);
+  }
+
+  instances(): Iterable<Instance> {
+    return this.#instances.values();
+  }
+
+  register(instance: Instance): void {
+    instance.gone = false;
+    this.#instances.set(instance.key, instance);
+    this.#byNumber.set(instance.number, instance);
+    this.#nextNumber = Math.max(this.#nextNumber, instance.number + 1);
+  }
+
+  forget(instance: Instance): void {
+    instance.gone = true;
+    this.#instances.delete(instance.key);
+    this.#byNumber.delete(instance.number);
+  }
+
+  // --- Calls ------------------------------------------------------------------------------------------------------
+
+  /** Runs a call: it settles into the turn, or parks. */
+  run(call: Call, now: number): void {
+    this.now = now;
+    const { instance } = call;
+    if (call.arrival === 0) call.arrival = ++this.#arrivals;
+    if (instance.dueAt <= now) this.#wakeInstance(instance);
+    const outcome = this.#attempt(call);
+    if (outcome === undefined) this.#park(call);
+    else this.#settle(call, outcome);
+    this.#after(instance);
+  }
+
+  /** Whether a re-sent call that ran before can be answered without running it. */
+  recall(call: Call): unknown {
+    const { instance, op, body } = call;
+    return ruleOf(instance, op).recall?.(instance.state, body);
+  }
+
+  /** Whether `recall` would give this reply. */
+  isUsual(call: Call, reply: unknown): boolean {
+    return ruleOf(call.instance, call.op).usual?.(reply as Reply<CommandName>) ?? false;
+  }
+
+  /** Gives up a parked call: it settles with nothing, or not at all when its owner is gone. */
+  cancel(call: Call, now: number, answer: boolean): void {
+    if (call.parkedIn === undefined) return;
+    this.now = now;
+    this.#unpark(call);
+    if (answer) this.#settle(call, { ok: true, value: noneOf(call) });
+  }
+
+  /** Frees what a tab held at every instance. Its parked calls are the host's to cancel. */
+  release(owner: string, now: number): void {
+    this.now = now;
+    this.turn.released.push(owner);
+    for (const instance of this.#instances.values()) {
+      this.#enter(instance, "");
+      instance.primitive.release(instance.state, owner, this);
+      this.#after(instance);
+    }
+  }
+
+  /** Does what time brings. */
+  wake(now: number): void {
+    this.now = now;
+    for (let instance; (instance = this.#alarms.take(now)); ) {
+      instance.alarmAt = Infinity;
+      if (instance.dueAt <= now) this.#wakeInstance(instance);
+      this.#after(instance);
+      this.#schedule(instance);
+    }
+    for (let call; (call = this.#waits.take(now)); ) {
+      this.#unpark(call);
+      this.#settle(call, { ok: true, value: noneOf(call) });
+    }
+  }
+
+  /** When `wake` has something to do, or Infinity. */
+  dueAt(): number {
+    return Math.min(this.#alarms.dueAt(), this.#waits.dueAt());
+  }
+
+  // --- Turns ------------------------------------------------------------------------------------------------------
+
+  /** Takes the turn out; what comes next belongs to another. */
+  take(): Turn {
+    const { turn } = this;
+    this.turn = new Turn(turn.id + 1);
+    return turn;
+  }
+
+  /**
+   * Undoes turns that could not be committed, given oldest first, and forgets the outcomes that rested on them. The
+   * host runs their calls again; what of them was parked before parks again.
+   */
+  undo(turns: readonly Turn[]): void {
+    const touched = new Set<Instance>();
+    for (const turn of [...turns].reverse()) {
+      for (const { instance } of turn.changes) touched.add(instance);
+      turn.undo();
+    }
+    this.settled = this.settled.filter(({ turn }) => turn === 0);
+    this.announced = this.announced.filter(({ turn }) => turn === 0);
+    for (const instance of touched) {
+      instance.changedIn = 0;
+      if (instance !== this.#root) this.#schedule(instance);
+    }
+  }
+
+  // --- Rows -------------------------------------------------------------------------------------------------------
+
+  /** Rebuilds every instance from rows, in any order. Returns tabs that hold something. */
+  restore(rows: Iterable<readonly [key: string, value: Json]>): Set<string> {
+    const byInstance = new Map<number, Map<string, { key: string; value: Json }[]>>();
+    for (const [text, value] of rows) {
+      const { instance, letter, key } = parseRowKey(text);
+      const tables = getOrAdd(byInstance, instance, () => new Map<string, { key: string; value: Json }[]>());
+      getOrAdd(tables, letter, () => []).push({ key, value });
+    }
+    for (const tables of byInstance.values()) {
+      for (const list of tables.values()) list.sort((a, b) => Number.parseInt(a.key, 10) - Number.parseInt(b.key, 10));
+    }
+    for (const { key, value } of byInstance.get(0)?.get(registrations.letter) ?? []) {
+      this.#restoreInstance(Number(key), value as unknown as Registration, byInstance.get(Number(key)) ?? new Map());
+    }
+    const owners = new Set<string>();
+    for (const instance of this.#instances.values()) {
+      for (const owner of instance.primitive.owners(instance.state)) owners.add(owner);
+    }
+    return owners;
+  }
+
+  // --- Inside -----------------------------------------------------------------------------------------------------
+
+  #create(key: string, { name, config, durability, seed }: OpenBody): Instance {
+    if (this.#instances.size >= MAX_INSTANCES) throw new CapacityError({ bound: "instances", limit: MAX_INSTANCES });
+    const instance = this.#make(this.#nextNumber++, { name, config, durability, seed }, key);
+    if (durability === "memory") this.register(instance);
+    else {
+      this.#current = this.#root;
+      this.put(registrations, instance, registrationOf(instance));
+      instance.changedIn = this.turn.id;
+    }
+    return instance;
+  }
+
+  #make(number: number, registration: Registration, key = instanceKey(registration.name)): Instance {
+    const { name, config, durability, seed } = registration;
+    const primitive = primitives[name.kind];
+    return {
+      number, key, name, primitive, seed, config, durability,
+      state: primitive.create(config as never, seed),
+      changedIn: 0, dueAt: Infinity, alarmAt: Infinity, lanes: new Map(), waiters: 0, gone: false,
+    };
+  }
+
+  #restoreInstance(number: number, registration: Registration, rows: StoredRows): void {
+    const instance = this.#make(number, registration);
+    this.register(instance);
+    instance.primitive.restore(instance.state, rows);
+    this.#schedule(instance);
+  }
+
+  #reconfigure(instance: Instance, { config, durability }: OpenBody, now: number): void {
+    this.now = now;
+    if (instance.durability === "memory") {
+      instance.config = config;
+      instance.primitive.configure(instance.state, config as never);
+    } else {
+      this.#current = this.#root;
+      this.put(registrations, instance, { ...registrationOf(instance), config, durability });
+      instance.changedIn = this.turn.id;
+    }
+    this.#enter(instance, "");
+    this.emit({ type: "instance.reconfigured", config }, 0);
+    this.#after(instance);
+  }
+
+  #enter(instance: Instance, owner: string): void {
+    this.#current = instance;
+    this.owner = owner;
+    this.waiters = instance.waiters;
+  }
+
+  #attempt(call: Call): Outcome | undefined {
+    const { instance, op, body } = call;
+    const mark = this.turn.changes.length;
+    this.#enter(instance, call.owner);
+    try {
+      const value = ruleOf(instance, op).run(instance.state, body, this);
+      return value === undefined ? undefined : { ok: true, value };
+    } catch (error) {
+      this.#rollBack(mark);
+      return { ok: false, error };
+    }
+  }
+
+  /** A rule rejects before its first write; should one fail later all the same, it leaves no trace. */
+  #rollBack(mark: number): void {
+    const { changes } = this.turn;
+    while (changes.length > mark) {
+      const { instance, table, subject, before } = changes.pop()!;
+      table.set(instance.state, subject, before);
+    }
+  }
+
+  #settle(call: Call, outcome: Outcome): void {
+    const { changedIn } = call.instance;
+    const uncommitted = changedIn > this.committed;
+    this.settled.push({ call, outcome, turn: uncommitted ? changedIn : 0 });
+    if (uncommitted) this.turn.ran.push(call);
+  }
+
+  #park(call: Call): void {
+    const { waits } = ruleOf(call.instance, call.op);
+    if (waits === undefined || call.waitUntil <= this.now) {
+      this.#settle(call, { ok: true, value: noneOf(call) });
+      return;
+    }
+    const { instance } = call;
+    const name = waits.lane(call.body);
+    const lane = getOrAdd(instance.lanes, name, () => new Set<Call>());
+    lane.add(call);
+    // Only after an undo: those that came later stand behind again.
+    if (call.arrival !== this.#arrivals) {
+      const sorted = [...lane].sort((a, b) => a.arrival - b.arrival);
+      lane.clear();
+      for (const waiter of sorted) lane.add(waiter);
+    }
+    instance.waiters++;
+    call.parkedIn = name;
+    this.#waits.add(call.waitUntil, call);
+  }
+
+  #unpark(call: Call): void {
+    const { instance } = call;
+    const lane = instance.lanes.get(call.parkedIn!)!;
+    lane.delete(call);
+    if (lane.size === 0) instance.lanes.delete(call.parkedIn!);
+    instance.waiters--;
+    call.parkedIn = undefined;
+  }
+
+  #wakeInstance(instance: Instance): void {
+    this.#enter(instance, "");
+    instance.primitive.wake(instance.state, this);
+    instance.dueAt = instance.primitive.dueAt(instance.state);
+  }
+
+  /** After anything happened at an instance: serve those who wait, and set its alarm. */
+  #after(instance: Instance): void {
+    if (this.#changed) {
+      this.#changed = false;
+      if (instance.waiters > 0) this.#serve(instance);
+      this.#schedule(instance);
+    }
+  }
+
+  #serve(instance: Instance): void {
+    for (const lane of [...instance.lanes.values()]) {
+      for (const call of lane) {
+        const outcome = this.#attempt(call);
+        if (outcome === undefined) break;
+        this.#unpark(call);
+        this.#settle(call, outcome);
+      }
+    }
+    this.#changed = false;
+  }
+
+  #schedule(instance: Instance): void {
+    instance.dueAt = instance.primitive.dueAt(instance.state);
+    // Alarms may come early, never late: an alarm that was set for something settled since is not taken back.
+    if (instance.dueAt < instance.alarmAt) {
+      instance.alarmAt = instance.dueAt;
+      this.#alarms.add(instance.dueAt, instance);
+    }
+  }
+}
+
+/** Whether this command is refused while storage is full. */
+export function growsStorage(call: Call): boolean {
+  return commandTraits[call.op].grows;
+}
+
+function ruleOf(instance: Instance, op: CommandName): AnyRule {
+  const rule = (instance.primitive.rules as unknown as Record<string, AnyRule | undefined>)[op];
+  if (rule === undefined) throw new TabloomError("VALIDATION", `${op} is not a command of a ${instance.name.kind}`);
+  return rule;
+}
+
+function noneOf(call: Call): unknown {
+  return ruleOf(call.instance, call.op).waits?.none(call.body as Body<CommandName>) ?? null;
+}
+
+function registrationOf({ name, config, durability, seed }: Instance): Registration {
+  return { name, config, durability, seed };
+}
+
+function readField(config: Configs[Kind], field: string): unknown {
+  return (config as unknown as Record<string, unknown>)[field];
+}
+
+function conflict(name: InstanceName, field: string, stored: unknown, asked: unknown): TabloomError {
+  return new TabloomError(
+    "CONFLICT",
+    `${name.kind} "${name.id}" exists with ${field} ${JSON.stringify(stored)}; it cannot be opened with ${JSON.stringify(asked)}`,
+  );
+}
+
+function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}

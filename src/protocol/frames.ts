@@ -1,0 +1,82 @@
+import type { Body, CommandName } from "./commands.js";
+import type { WireError } from "./errors.js";
+
+/** What a hub exposes to a tab: two flat methods, JSON text in, JSON text out (docs/decisions/0002). */
+export interface HubFacade {
+  /** A frame of calls. Resolves with the first of its answers; the others come through `pull`. */
+  call(frame: string): Promise<string>;
+  /** Resolves with answers that came too late for their own frame. Each tab keeps one pull open. */
+  pull(tab: string): Promise<string>;
+}
+
+/** Sent once per connection, alone in its frame. */
+export interface HelloFrame {
+  kind: "hello";
+  /** Tab and incarnation; its lock is held before this is sent. */
+  tab: string;
+  protocol: number;
+  /** Build of the tab's code, for diagnosis. */
+  version: string;
+  /** Without Web Locks the tab sends heartbeats instead. */
+  locks: boolean;
+  /** Lets this hub's clock be moved by `clock` frames. Tests only. */
+  testClock?: boolean;
+}
+
+export interface Welcome {
+  epoch: string;
+  state: HubState;
+  durable: boolean;
+  protocol: number;
+  version: string;
+  /** Tabs in touch with this hub. */
+  tabs: number;
+}
+
+/** loading: calls queue. waiting: another hub owns the space. */
+export type HubState = "waiting" | "loading" | "ready" | "failed";
+
+/** [sequence, instance number of this tab, command, body] */
+export type WireCall = [seq: number, ref: number, op: CommandName, body: Body<CommandName>];
+
+export interface CallFrame {
+  kind: "calls";
+  tab: string;
+  /** The lowest sequence the tab still waits for: finished replies below it may be forgotten. */
+  below: number;
+  calls: WireCall[];
+  /** Sequences of waiting calls that their caller gave up. */
+  cancel?: number[];
+  /** Instances (tab's numbers) whose events this tab starts or stops to hear. */
+  listen?: number[];
+  unlisten?: number[];
+}
+
+export interface PingFrame {
+  kind: "ping";
+  tab: string;
+}
+
+export interface GoodbyeFrame {
+  kind: "goodbye";
+  tab: string;
+}
+
+/** Moves the hub's clock. Refused unless the hub was opened with `testClock`. */
+export interface ClockFrame {
+  kind: "clock";
+  tab: string;
+  advanceMs: number;
+}
+
+export type ClientFrame = HelloFrame | CallFrame | PingFrame | GoodbyeFrame | ClockFrame;
+
+/** [sequence, value] or [sequence, null, error] */
+export type WireReply = [seq: number, value: unknown] | [seq: number, value: null, error: WireError];
+
+export interface ReplyFrame {
+  epoch: string;
+  replies: WireReply[];
+  /** The hub has forgotten this tab, or does not own the space any more: connect again. */
+  reset?: boolean;
+}

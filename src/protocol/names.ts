@@ -1,0 +1,33 @@
+/** The wire between a tab and a hub. Another major: the two do not understand each other. */
+export const PROTOCOL = 1;
+/** The layout of the database. Grows with every migration. */
+export const SCHEMA = 1;
+
+/** How a worker was loaded; two ways under one name and address make the browser fire `error`. */
+export type WorkerType = "module" | "classic";
+
+const root = (space: string): string => `tabloom:${encodeURIComponent(space)}`;
+
+/** Every name that tabs and hubs share, spelled once. A tab id already contains its incarnation. */
+export const names = {
+  worker: (space: string, type: WorkerType, generation: number) =>
+    `${root(space)}:p${PROTOCOL}.s${SCHEMA}.${type}.g${generation}`,
+  /** Held by the one hub that may write this space's database. */
+  ownerLock: (space: string) => `${root(space)}:owner`,
+  /** Held by a hub as long as it lives; tabs learn of its death by getting it. */
+  hubLock: (space: string, epoch: string) => `${root(space)}:hub/${epoch}`,
+  /** Held by a tab as long as it lives; the hub learns of its death by getting it. */
+  tabLock: (space: string, tabId: string) => `${root(space)}:tab/${tabId}`,
+  /** Events of instances that some tab listens to. */
+  eventChannel: (space: string) => `${root(space)}:events`,
+  /** Hubs asking each other for a sign of life, and tabs announcing a new worker generation. */
+  controlChannel: (space: string) => `${root(space)}:control`,
+  database: (space: string) => root(space),
+} as const;
+
+/** The space in a worker's name, and its generation. */
+export function parseWorkerName(name: string): { space: string; generation: number } | undefined {
+  const match = /^tabloom:([^:]+):p\d+\.s\d+\.(?:module|classic)\.g(\d+)$/.exec(name);
+  if (!match) return undefined;
+  return { space: decodeURIComponent(match[1]!), generation: Number(match[2]) };
+}

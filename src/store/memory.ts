@@ -1,0 +1,14 @@
+import type { Journal } from "./journal.js";
+
+/** Keeps nothing: for spaces without storage, where the hub's memory is all there is. */
+export function createMemoryJournal(): Journal {
+  return {
+    durable: false,
+    load: async () => ({ rows: new Map(), last: 0 }),
+    append: async () => {},
+    checkpoint: async () => {},
+    dropReserve: async () => false,
+    takeReserve: async () => {},
+    close() {},
+  };
+}
