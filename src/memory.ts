@@ -1,4 +1,5 @@
 /** Everything in this thread: for tests, one tab, server rendering. Nothing survives; the API is the browser's. */
+import type { Backend } from "./client/backend.js";
 import { createFlavour } from "./client/flavour.js";
 import { createQueueFactory } from "./client/queue.js";
 import { createTopicFactory } from "./client/topic.js";
@@ -14,6 +15,5 @@ const flavour = /*#__PURE__*/ createFlavour(() => createMemoryBackend());
 export const connect = (options?: MemoryOptions): Backend => flavour.connect(() => createMemoryBackend(options));
 export const queue = /*#__PURE__*/ createQueueFactory(flavour);
 export const topic = /*#__PURE__*/ createTopicFactory(flavour);
+export type { MemoryOptions } from "./memory/memory-backend.js";
 export * from "./client/api.js";
-
-import type { Backend } from "./client/backend.js";

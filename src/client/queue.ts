@@ -5,7 +5,7 @@ import type { Maybe, Port } from "./backend.js";
 import { deadLetterQueue } from "./dead-letters.js";
 import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
-import { newId } from "./ids.js";
+import { newId } from "../protocol/ids.js";
 import { promised, then } from "./maybe.js";
 import type {
   NackOptions,

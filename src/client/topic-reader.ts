@@ -2,7 +2,7 @@ import type { TopicDelivery } from "../protocol/commands.js";
 import { AbortError, GapError, TopicPayloadError, ValidationError, closedError } from "../protocol/errors.js";
 import type { Maybe, Port } from "./backend.js";
 import type { Handle } from "./handle.js";
-import { newId } from "./ids.js";
+import { newId } from "../protocol/ids.js";
 import { promised, then } from "./maybe.js";
 import { delay, identifier, integer } from "./ranges.js";
 import type { OutputOf, Schema } from "./schema.js";

@@ -4,7 +4,7 @@ import { utf8Bytes } from "../protocol/json.js";
 import type { Maybe, Port } from "./backend.js";
 import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
-import { newId } from "./ids.js";
+import { newId } from "../protocol/ids.js";
 import { liveEvents } from "./live.js";
 import { promised, then } from "./maybe.js";
 import { duration, integer, optionalText } from "./ranges.js";

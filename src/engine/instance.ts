@@ -25,8 +25,3 @@ export interface Instance {
   /** Its creation was undone: whoever still refers to it must open it again. */
   gone: boolean;
 }
-
-/** Names never collide, whatever characters they hold. */
-export function instanceKey({ prefix, kind, tenantId, id }: InstanceName): string {
-  return JSON.stringify([prefix, kind, tenantId, id]);
-}

@@ -32,6 +32,12 @@ export interface Context {
   emit(event: InstanceEvent, n: number): void;
 }
 
+/** A tab that holds nothing any more. `died`: it did not say goodbye, so what it held counts as tried. */
+export interface Released {
+  readonly owner: string;
+  readonly died: boolean;
+}
+
 export interface Rule<State, Op extends CommandName> {
   /** undefined: nothing yet, let the call wait (only for commands with `waits`). */
   run(state: State, body: Body<Op>, ctx: Context): Reply<Op> | undefined;
@@ -63,7 +69,7 @@ export interface Primitive<State, K extends Kind> {
   /** Does what time brings, up to `ctx.now`. */
   wake(state: State, ctx: Context): void;
   /** Frees what this tab held. */
-  release(state: State, owner: string, ctx: Context): void;
+  release(state: State, released: Released, ctx: Context): void;
   /** Tabs that hold something durable; after a restart the host watches for their death. */
   owners(state: State): Iterable<string>;
 }

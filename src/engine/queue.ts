@@ -47,10 +47,10 @@ export const queue: Primitive<QueueState, "queue"> = {
   restore,
   dueAt,
   wake,
-  release(state, owner, ctx) {
+  release(state, { owner, died }, ctx) {
     for (const message of [...state.byDelivery.values()]) {
       const place = message.place as LeasedPlace;
-      if (place.by === owner) giveBack(state, ctx, message, place);
+      if (place.by === owner) giveBack(state, ctx, message, died ? place : untried(place));
     }
   },
   *owners(state) {
@@ -103,7 +103,7 @@ export const queue: Primitive<QueueState, "queue"> = {
           const message = held(state, deliveryId, ctx);
           if (message === undefined) continue;
           const place = message.place as LeasedPlace;
-          giveBack(state, ctx, message, { ...place, attempts: place.attempts - 1 });
+          giveBack(state, ctx, message, untried(place));
           released++;
         }
         return released;
@@ -300,6 +300,10 @@ function nack(state: QueueState, body: Body<"queue.nack">, ctx: Context): boolea
       : { at: "ready", attempts, lastError, order: state.next++, readyAt: ctx.now };
   ctx.put(places, message, next);
   return true;
+}
+
+function untried(place: LeasedPlace): LeasedPlace {
+  return { ...place, attempts: place.attempts - 1 };
 }
 
 /** Back to the place it had before it was claimed. */

@@ -13,10 +13,11 @@ import { commandTraits } from "../protocol/commands.js";
 import { CapacityError, TabloomError } from "../protocol/errors.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
+import { instanceKey } from "../protocol/names.js";
 import type { Announced, Call, Outcome, Settled } from "./call.js";
 import { DueHeap } from "./due-heap.js";
-import { type Instance, instanceKey } from "./instance.js";
-import type { AnyPrimitive, Context, Rule, StoredRows, Table } from "./primitive.js";
+import type { Instance } from "./instance.js";
+import type { AnyPrimitive, Context, Released, Rule, StoredRows, Table } from "./primitive.js";
 import { queue } from "./queue.js";
 import { topic } from "./topic.js";
 import { Turn, parseRowKey } from "./turn.js";
@@ -127,6 +128,16 @@ export class Space implements Context {
     return existing;
   }
 
+  /** Settles the call that opened an instance: its answer waits for the commit of the creation. */
+  settleOpened(call: Call, outcome: Outcome): void {
+    this.#settle(call, outcome);
+  }
+
+  /** Stands for the instance of calls that never reached one. */
+  get nowhere(): Instance {
+    return this.#root;
+  }
+
   find(key: string): Instance | undefined {
     return this.#instances.get(key);
   }
@@ -182,12 +193,12 @@ export class Space implements Context {
   }
 
   /** Frees what a tab held at every instance. Its parked calls are the host's to cancel. */
-  release(owner: string, now: number): void {
+  release(released: Released, now: number): void {
     this.now = now;
-    this.turn.released.push(owner);
+    this.turn.released.push(released);
     for (const instance of this.#instances.values()) {
       this.#enter(instance, "");
-      instance.primitive.release(instance.state, owner, this);
+      instance.primitive.release(instance.state, released, this);
       this.#after(instance);
     }
   }

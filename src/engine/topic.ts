@@ -51,11 +51,12 @@ export const topic: Primitive<TopicState, "topic"> = {
     trim(state, ctx);
     for (let due; (due = state.deadlines.take(ctx.now)); ) ctx.put(pendings, due.slot, { ...due.pending, idle: true });
   },
-  release(state, owner, ctx) {
+  release(state, { owner, died }, ctx) {
     for (const group of state.groups.values()) {
       for (const slot of [...group.slots.values()]) {
         const pending = slot.pending!;
-        if (pending.by === owner && !pending.idle) ctx.put(pendings, slot, { ...pending, idle: true });
+        if (pending.by !== owner || pending.idle) continue;
+        ctx.put(pendings, slot, { ...pending, attempt: pending.attempt - (died ? 0 : 1), idle: true });
       }
     }
   },

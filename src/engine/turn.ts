@@ -1,7 +1,7 @@
 import type { Json } from "../protocol/json.js";
 import type { Call } from "./call.js";
 import type { Instance } from "./instance.js";
-import type { Table } from "./primitive.js";
+import type { Released, Table } from "./primitive.js";
 
 /** One change of state, with what it takes to undo it. */
 export interface Change {
@@ -26,7 +26,7 @@ export class Turn {
   /** Calls whose outcome rests on something uncommitted, in order, to run again after an undo. */
   readonly ran: Call[] = [];
   /** Tabs whose belongings were freed, to be freed again after an undo. */
-  readonly released: string[] = [];
+  readonly released: Released[] = [];
   strict = false;
 
   constructor(id: number) {

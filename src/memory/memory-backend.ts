@@ -1,5 +1,5 @@
 import type { Backend, BackendStatus, CallOptions, FeedListener, InstanceSpec, Maybe, Port } from "../client/backend.js";
-import { randomText } from "../client/ids.js";
+import { randomText } from "../protocol/ids.js";
 import { setLongTimeout } from "../client/signals.js";
 import type { Call, Outcome } from "../engine/call.js";
 import type { Instance } from "../engine/instance.js";
@@ -72,7 +72,7 @@ class MemoryBackend implements Backend {
     this.#stopAlarm?.();
     for (const call of this.#parked) this.#space.cancel(call, this.#now(), true);
     this.#drain();
-    this.#space.release(this.#owner, this.#now());
+    this.#space.release({ owner: this.#owner, died: false }, this.#now());
     this.#drain();
     for (const listener of this.#statusListeners) listener(this.status);
     return Promise.resolve();

@@ -166,6 +166,8 @@ export interface TopicStats {
 
 export interface Commands {
   "instance.open": { body: OpenBody; reply: { durability: Durability } };
+  /** Whether this tab hears the instance's events. */
+  "instance.listen": { body: { on: boolean }; reply: null };
 
   /** null: accepted under its own id. A string: the id of the message that the idempotency key already named. */
   "queue.send": { body: QueueItem; reply: string | null };
@@ -237,6 +239,7 @@ const grow: CommandTraits = { resend: "once", grows: true };
 
 export const commandTraits = {
   "instance.open": { resend: "rerun", grows: true },
+  "instance.listen": read,
   "queue.send": grow,
   "queue.sendMany": grow,
   "queue.claim": read,

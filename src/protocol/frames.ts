@@ -23,12 +23,18 @@ export interface HelloFrame {
   testClock?: boolean;
 }
 
-export interface Welcome {
+export interface Welcome extends HubStatus {
+  /** Names this hub's liveness lock: the worker's life, however many epochs it has. */
+  hubId: string;
+  protocol: number;
+  version: string;
+}
+
+export interface HubStatus {
+  /** Of the memory that answers: another epoch has forgotten what was not durable. */
   epoch: string;
   state: HubState;
   durable: boolean;
-  protocol: number;
-  version: string;
   /** Tabs in touch with this hub. */
   tabs: number;
 }
@@ -47,9 +53,6 @@ export interface CallFrame {
   calls: WireCall[];
   /** Sequences of waiting calls that their caller gave up. */
   cancel?: number[];
-  /** Instances (tab's numbers) whose events this tab starts or stops to hear. */
-  listen?: number[];
-  unlisten?: number[];
 }
 
 export interface PingFrame {
@@ -77,6 +80,8 @@ export type WireReply = [seq: number, value: unknown] | [seq: number, value: nul
 export interface ReplyFrame {
   epoch: string;
   replies: WireReply[];
+  /** When it changed. */
+  status?: HubStatus;
   /** The hub has forgotten this tab, or does not own the space any more: connect again. */
   reset?: boolean;
 }

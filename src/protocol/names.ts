@@ -1,7 +1,14 @@
+import type { InstanceName } from "./commands.js";
+
 /** The wire between a tab and a hub. Another major: the two do not understand each other. */
 export const PROTOCOL = 1;
 /** The layout of the database. Grows with every migration. */
 export const SCHEMA = 1;
+
+/** One text per instance; names never collide, whatever characters they hold. */
+export function instanceKey({ prefix, kind, tenantId, id }: InstanceName): string {
+  return JSON.stringify([prefix, kind, tenantId, id]);
+}
 
 /** How a worker was loaded; two ways under one name and address make the browser fire `error`. */
 export type WorkerType = "module" | "classic";

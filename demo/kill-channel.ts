@@ -1,0 +1,2 @@
+/** A message here ends the hub (hub.ts). */
+export const KILL_CHANNEL = "playground:kill";

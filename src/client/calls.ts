@@ -1,0 +1,230 @@
+import type { Body, CommandName, Durability } from "../protocol/commands.js";
+import { commandTraits } from "../protocol/commands.js";
+import { AbortError, TabloomError, fromWire } from "../protocol/errors.js";
+import type { CallFrame, WireCall, WireReply } from "../protocol/frames.js";
+import type { CallOptions } from "./backend.js";
+import { setLongTimeout } from "./signals.js";
+
+/** How long an answer may take; waiting calls get this on top of their wait. */
+const DEADLINE_MS = 30_000;
+/** Calls in flight at most; the hub keeps as many finished replies for this tab. */
+const MAX_IN_FLIGHT = 20_000;
+
+export interface PendingCall {
+  readonly seq: number;
+  readonly ref: number;
+  readonly op: CommandName;
+  readonly body: Body<CommandName>;
+  readonly durability: Durability;
+  readonly deadlineAt: number;
+  /** For waiting calls: until when, of this tab's monotonic clock. */
+  readonly waitUntil: number;
+  readonly options: CallOptions | undefined;
+  sent: boolean;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+  /** The caller was told already; the reply, if one comes, goes to `onLate`. */
+  abandoned: boolean;
+  stopListening: (() => void) | undefined;
+}
+
+export interface CallsOptions {
+  send(frame: Omit<CallFrame, "kind" | "tab">): void;
+  /** A call got no answer in time: the hub may be wedged. */
+  onTimeout(): void;
+}
+
+export interface NewCall {
+  ref: number;
+  op: CommandName;
+  body: Body<CommandName>;
+  durability: Durability;
+  options?: CallOptions | undefined;
+}
+
+/**
+ * The calls of this tab that have no answer yet. Calls of one microtask leave in one frame; after a hub's death all of
+ * them are sent again, in their order.
+ */
+export class Calls {
+  readonly #pending = new Map<number, PendingCall>();
+  readonly #outgoing: PendingCall[] = [];
+  #cancelled: number[] = [];
+  #seq = 0;
+  #inFlight = 0;
+  #scheduled = false;
+  #paused = true;
+  #stopTimer: (() => void) | undefined;
+  #timerAt = Infinity;
+  readonly #options: CallsOptions;
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+  }
+
+  add(call: NewCall): Promise<unknown> {
+    const { options, body } = call;
+    const signal = options?.signal;
+    if (signal?.aborted) return Promise.reject(new AbortError(signal.reason));
+    return new Promise((resolve, reject) => {
+      const now = performance.now();
+      const waitMs = (body as { waitMs?: number }).waitMs ?? 0;
+      const pending: PendingCall = {
+        ...call,
+        options,
+        seq: ++this.#seq,
+        deadlineAt: now + waitMs + DEADLINE_MS,
+        waitUntil: now + waitMs,
+        sent: false,
+        resolve,
+        reject,
+        abandoned: false,
+        stopListening: undefined,
+      };
+      this.#pending.set(pending.seq, pending);
+      this.#outgoing.push(pending);
+      if (signal) {
+        const abort = (): void => this.#abandon(pending, new AbortError(signal.reason));
+        signal.addEventListener("abort", abort, { once: true });
+        pending.stopListening = () => signal.removeEventListener("abort", abort);
+      }
+      this.#schedule();
+      this.#arm(pending.deadlineAt);
+    });
+  }
+
+  settle(replies: WireReply[]): void {
+    for (const [seq, value, error] of replies) {
+      const pending = this.#pending.get(seq);
+      if (pending === undefined) continue;
+      this.#remove(pending);
+      if (pending.abandoned) {
+        if (!error) pending.options?.onLate?.(value as never);
+      } else if (error) pending.reject(fromWire(error));
+      else pending.resolve(value);
+    }
+    if (this.#outgoing.length > 0) this.#schedule();
+  }
+
+  /** No hub to send to: calls wait. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /**
+   * A hub answers again. Everything unanswered is sent again before anything new; `first` are calls that must come
+   * before (opening instances). When the hub's memory is another, what changed memory-only state is rejected: it may
+   * or may not have run, and nobody knows any more.
+   */
+  resume(first: NewCall[], memoryLost: boolean): void {
+    this.#paused = false;
+    this.#outgoing.length = 0;
+    this.#cancelled = [];
+    this.#inFlight = 0;
+    const again = [...this.#pending.values()];
+    for (const call of first) this.add(call).catch(() => {});
+    for (const pending of again) {
+      if (pending.abandoned) this.#remove(pending);
+      else if (memoryLost && pending.sent && pending.durability === "memory" && commandTraits[pending.op].resend === "once") {
+        this.#remove(pending);
+        pending.reject(
+          new TabloomError("EPOCH_CHANGED", `the hub died while ${pending.op} was under way; its memory-only state is gone`),
+        );
+      } else {
+        pending.sent = false;
+        this.#outgoing.push(pending);
+      }
+    }
+    this.#flush();
+  }
+
+  /** Rejects everything. */
+  close(error: Error): void {
+    this.#stopTimer?.();
+    this.#outgoing.length = 0;
+    for (const pending of [...this.#pending.values()]) {
+      this.#remove(pending);
+      if (!pending.abandoned) pending.reject(error);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#paused) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      if (!this.#paused) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const room = MAX_IN_FLIGHT - this.#inFlight;
+    const batch = this.#outgoing.length <= room ? this.#outgoing.splice(0) : this.#outgoing.splice(0, room);
+    if (batch.length === 0 && this.#cancelled.length === 0) return;
+    this.#inFlight += batch.length;
+    const calls = batch.map((pending): WireCall => {
+      pending.sent = true;
+      return [pending.seq, pending.ref, pending.op, currentBody(pending)];
+    });
+    const below = this.#pending.keys().next().value ?? this.#seq + 1;
+    const cancel = this.#cancelled;
+    this.#cancelled = [];
+    this.#options.send(cancel.length > 0 ? { below, calls, cancel } : { below, calls });
+  }
+
+  #abandon(pending: PendingCall, error: Error): void {
+    if (pending.abandoned || !this.#pending.has(pending.seq)) return;
+    pending.abandoned = true;
+    pending.stopListening?.();
+    pending.reject(error);
+    if (pending.sent) {
+      this.#cancelled.push(pending.seq);
+      this.#schedule();
+    } else {
+      this.#outgoing.splice(this.#outgoing.indexOf(pending), 1);
+      this.#pending.delete(pending.seq);
+    }
+  }
+
+  #remove(pending: PendingCall): void {
+    this.#pending.delete(pending.seq);
+    pending.stopListening?.();
+    if (pending.sent) this.#inFlight--;
+    if (this.#pending.size === 0) {
+      // An idle tab has no timers.
+      this.#stopTimer?.();
+      this.#timerAt = Infinity;
+    }
+  }
+
+  /** One timer for the earliest deadline. It may ring for a call that is answered: then it looks for the next. */
+  #arm(deadlineAt: number): void {
+    if (deadlineAt >= this.#timerAt) return;
+    this.#stopTimer?.();
+    this.#timerAt = deadlineAt;
+    this.#stopTimer = setLongTimeout(() => this.#expire(), Math.max(0, deadlineAt - performance.now()));
+  }
+
+  #expire(): void {
+    this.#timerAt = Infinity;
+    const now = performance.now();
+    let next = Infinity;
+    for (const pending of [...this.#pending.values()]) {
+      if (pending.abandoned) continue;
+      if (pending.deadlineAt > now) next = Math.min(next, pending.deadlineAt);
+      else {
+        this.#abandon(pending, new TabloomError("TIMEOUT", `no answer to ${pending.op} in time`));
+        this.#options.onTimeout();
+      }
+    }
+    if (next < Infinity) this.#arm(next);
+  }
+}
+
+/** A waiting call that is sent again waits for what is left of its time. */
+function currentBody({ body, waitUntil }: PendingCall): Body<CommandName> {
+  const { waitMs } = body as { waitMs?: number };
+  if (!waitMs) return body;
+  const left = Math.max(0, Math.round(waitUntil - performance.now()));
+  return left < waitMs ? ({ ...body, waitMs: left } as Body<CommandName>) : body;
+}

@@ -1,0 +1,198 @@
+/**
+ * The way from this tab to the hub.
+ *
+ *   connecting ──(tab lock, worker, hello)──▶ connected ──┐
+ *       ▲                                                 │ the hub's lock falls to us, it says reset,
+ *       └─────────────────────────────────────────────────┘ or it leaves a ping unanswered for 2 s
+ *
+ * A hub that is alive but answers nothing cannot be ended from here: after three failed attempts the tab asks for a
+ * worker of the next generation, whose hub takes the space over.
+ */
+import { TabloomError } from "../protocol/errors.js";
+import type { ClientFrame, HelloFrame, HubStatus, Welcome } from "../protocol/frames.js";
+import { randomText } from "../protocol/ids.js";
+import { PROTOCOL, names } from "../protocol/names.js";
+import { type Broadcast, joinBroadcast } from "../transport/broadcast.js";
+import { type HubLink, connectHub } from "../transport/comlink.js";
+
+const ANSWER_WITHIN_MS = 2000;
+const RETRY_DELAY_MS = 50;
+const RETRY_DELAY_MAX_MS = 2000;
+const FAILURES_BEFORE_NEXT_GENERATION = 3;
+
+export interface ConnectionOptions {
+  space: string;
+  testClock: boolean;
+  worker: (options: { name: string }) => SharedWorker;
+  onConnected(welcome: Welcome): void;
+  onDisconnected(): void;
+  /** The hub answered a ping. */
+  onPong(status: HubStatus): void;
+  /** No attempt will succeed: two builds that do not understand each other, or a browser without what is needed. */
+  onFailed(error: TabloomError): void;
+}
+
+export class Connection {
+  /** This tab and its incarnation: a new one after each time that the hub may have taken it for dead. */
+  readonly tab = `${randomText(12)}/1`;
+  readonly #options: ConnectionOptions;
+  readonly #closing = new AbortController();
+  #link: HubLink | undefined;
+  /** Ends the watch over the current hub's life. */
+  #watch: AbortController | undefined;
+  #generation = 1;
+  #connecting = false;
+  /** Where a tab that moved on to another generation says so. */
+  readonly #control: Broadcast;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    addEventListener("pageshow", this.#onShown);
+    document.addEventListener("visibilitychange", this.#onShown);
+    this.#control = joinBroadcast(names.controlChannel(options.space), (text) => {
+      const { generation } = JSON.parse(text) as { generation?: number };
+      if (generation !== undefined && generation > this.#generation) void this.check(generation);
+    });
+    void this.#holdTabLock().then(() => this.#connect());
+  }
+
+  get connected(): boolean {
+    return this.#watch !== undefined;
+  }
+
+  /** Sends a frame to the hub; never resolves when it dies under it. */
+  send(frame: ClientFrame): Promise<string> {
+    return this.#link ? this.#link.call(JSON.stringify(frame)) : new Promise(() => {});
+  }
+
+  pull(): Promise<string> {
+    return this.#link ? this.#link.pull(this.tab) : new Promise(() => {});
+  }
+
+  /** Connects again, in place. */
+  reconnect(): void {
+    if (this.#closing.signal.aborted || this.#connecting) return;
+    this.#drop();
+    this.#options.onDisconnected();
+    void this.#connect();
+  }
+
+  async close(): Promise<void> {
+    removeEventListener("pageshow", this.#onShown);
+    document.removeEventListener("visibilitychange", this.#onShown);
+    this.#control.close();
+    if (this.#link) await Promise.race([this.send({ kind: "goodbye", tab: this.tab }), pause(ANSWER_WITHIN_MS)]);
+    this.#drop();
+    this.#closing.abort();
+  }
+
+  /** Held until this tab dies; the hub learns of its death by getting it. */
+  #holdTabLock(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      navigator.locks
+        .request(names.tabLock(this.#options.space, this.tab), () => {
+          resolve();
+          return new Promise<void>((release) => this.#closing.signal.addEventListener("abort", () => release()));
+        })
+        .catch(reject);
+    });
+  }
+
+  async #connect(): Promise<void> {
+    this.#connecting = true;
+    for (let failures = 0; !this.#closing.signal.aborted; ) {
+      try {
+        const welcome = await this.#attempt();
+        this.#connecting = false;
+        if (!this.#closing.signal.aborted) this.#options.onConnected(welcome);
+        return;
+      } catch (error) {
+        this.#drop();
+        if (error instanceof TabloomError && !error.retryable) {
+          this.#connecting = false;
+          this.#options.onFailed(error);
+          return;
+        }
+        if (++failures >= FAILURES_BEFORE_NEXT_GENERATION && (await this.#hubIsAlive())) {
+          failures = 0;
+          this.#control.post(JSON.stringify({ generation: ++this.#generation }));
+        }
+        await pause(Math.min(RETRY_DELAY_MAX_MS, RETRY_DELAY_MS * 2 ** failures));
+      }
+    }
+  }
+
+  async #attempt(): Promise<Welcome> {
+    const { space, worker, testClock } = this.#options;
+    const shared = worker({ name: names.worker(space, "module", this.#generation) });
+    const failed = new Promise<never>((_, reject) => {
+      shared.addEventListener("error", () => reject(new TabloomError("UNAVAILABLE", "the worker script could not be loaded")));
+    });
+    this.#link = connectHub(shared.port);
+    const hello: HelloFrame = {
+      kind: "hello",
+      tab: this.tab,
+      protocol: PROTOCOL,
+      version: __VERSION__,
+      locks: true,
+      ...(testClock ? { testClock } : {}),
+    };
+    const text = await Promise.race([this.send(hello), failed, timeout(ANSWER_WITHIN_MS)]);
+    const welcome = JSON.parse(text) as Welcome;
+    this.#watchHub(welcome.hubId);
+    return welcome;
+  }
+
+  /** A hub holds a lock for as long as it lives: getting it tells of its death within milliseconds. */
+  #watchHub(hubId: string): void {
+    const watch = new AbortController();
+    this.#watch = watch;
+    navigator.locks
+      .request(names.hubLock(this.#options.space, hubId), { signal: watch.signal }, () => {
+        if (this.#watch === watch) this.reconnect();
+      })
+      .catch(() => {
+        // Aborted: we look at another hub, or at none.
+      });
+  }
+
+  /** Looks whether the hub is still there; if not, connects again, to this generation or a later one. */
+  async check(generation = this.#generation): Promise<void> {
+    if (!this.connected) return;
+    try {
+      const text = await Promise.race([this.send({ kind: "ping", tab: this.tab }), timeout(ANSWER_WITHIN_MS)]);
+      this.#options.onPong(JSON.parse(text) as HubStatus);
+    } catch {
+      this.#generation = Math.max(this.#generation, generation);
+      this.reconnect();
+    }
+  }
+
+  /** A tab that comes back to the front may have slept through its hub's death. */
+  readonly #onShown = (): void => {
+    if (document.visibilityState === "visible") void this.check();
+  };
+
+  /** Whether some hub of this space runs: then the worker is there, and does not answer. */
+  async #hubIsAlive(): Promise<boolean> {
+    const { held = [] } = await navigator.locks.query();
+    return held.some(({ name }) => name?.startsWith(names.hubLock(this.#options.space, "")));
+  }
+
+  #drop(): void {
+    this.#watch?.abort();
+    this.#watch = undefined;
+    this.#link?.close();
+    this.#link = undefined;
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function timeout(ms: number): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new TabloomError("TIMEOUT", "the hub did not answer")), ms);
+  });
+}

@@ -1,0 +1,240 @@
+import type { Body, CommandName, Durability, Kind, Reply } from "../protocol/commands.js";
+import { TabloomError, closedError } from "../protocol/errors.js";
+import type { CallFrame, HubStatus, ReplyFrame, Welcome } from "../protocol/frames.js";
+import { randomText } from "../protocol/ids.js";
+import { instanceKey } from "../protocol/names.js";
+import type { Backend, BackendStatus, CallOptions, FeedListener, InstanceSpec, Port } from "./backend.js";
+import { Calls, type NewCall } from "./calls.js";
+import { Connection } from "./connection.js";
+import { Feed } from "./feed.js";
+
+export interface HubOptions {
+  /** A named world per origin: spaces share nothing. Default "default". */
+  space?: string;
+  /**
+   * Makes the SharedWorker, for a worker file of your own; pass `name` on. Default: the file that comes with the
+   * package, found by the bundler.
+   */
+  worker?: (options: { name: string }) => SharedWorker;
+  /** Called after every change of `status`. */
+  onStatus?: (status: BackendStatus) => void;
+  /** Called when another hub took over whose memory-only state is empty. */
+  onReset?: (event: { reason: "hub-restarted" }) => void;
+  /** Lets `advanceClock` move the hub's clock. Tests only. */
+  testClock?: boolean;
+}
+
+interface OpenPort {
+  readonly ref: number;
+  readonly key: string;
+  readonly spec: InstanceSpec;
+  /** Sent to the current hub. */
+  opened: boolean;
+}
+
+/** The hub of a space, shared by every tab of this origin. */
+export function createHubBackend(options: HubOptions = {}): Backend {
+  return new HubBackend(options);
+}
+
+class HubBackend implements Backend {
+  #status: BackendStatus = {
+    mode: "shared-worker",
+    state: "connecting",
+    epoch: "",
+    connected: false,
+    durable: false,
+    tabs: 0,
+    version: __VERSION__,
+  };
+  readonly #options: HubOptions;
+  readonly #statusListeners = new Set<(status: BackendStatus) => void>();
+  readonly #calls = new Calls({
+    send: (frame) => this.#send(frame),
+    onTimeout: () => void this.#connection?.check(),
+  });
+  readonly #feed: Feed;
+  readonly #ports: OpenPort[] = [];
+  /** Made by the first call, so that importing and making handles does nothing. */
+  #connection: Connection | undefined;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.#feed = new Feed(options.space ?? "default");
+    if (options.onStatus) this.#statusListeners.add(options.onStatus);
+  }
+
+  get status(): BackendStatus {
+    return this.#status;
+  }
+
+  onStatus(listener: (status: BackendStatus) => void): () => void {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  port<K extends Kind>(spec: InstanceSpec<K>): Port {
+    const port: OpenPort = { ref: this.#ports.length + 1, key: instanceKey(spec.name), spec, opened: false };
+    this.#ports.push(port);
+    return {
+      call: (op, body, options) => this.#call(port, op, body, options),
+      listen: (listener) => this.#listen(port, listener),
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#status.state === "closed") return;
+    this.#setStatus({ state: "closed", connected: false });
+    this.#feed.close();
+    this.#calls.close(closedError("backend"));
+    await this.#connection?.close();
+  }
+
+  async advanceClock(ms: number): Promise<void> {
+    this.#connect();
+    await this.#whenConnected();
+    await this.#connection!.send({ kind: "clock", tab: this.#connection!.tab, advanceMs: ms });
+  }
+
+  // --- Calls ------------------------------------------------------------------------------------------------------
+
+  #call<Op extends CommandName>(port: OpenPort, op: Op, body: Body<Op>, options?: CallOptions): Promise<Reply<Op>> {
+    if (this.#status.state === "closed") throw closedError("backend");
+    this.#connect();
+    this.#open(port);
+    const { durability } = port.spec;
+    return this.#calls.add({ ref: port.ref, op, body, durability, options }) as Promise<Reply<Op>>;
+  }
+
+  #listen(port: OpenPort, listener: FeedListener): () => void {
+    this.#connect();
+    this.#open(port);
+    if (this.#feed.add(port.key, listener)) this.#tellListening(port, true);
+    return () => {
+      if (this.#feed.remove(port.key, listener) && this.#status.state !== "closed") this.#tellListening(port, false);
+    };
+  }
+
+  #tellListening({ ref }: OpenPort, on: boolean): void {
+    this.#calls.add({ ref, op: "instance.listen", body: { on }, durability: "memory" }).catch(() => {});
+  }
+
+  #open(port: OpenPort): void {
+    if (port.opened) return;
+    port.opened = true;
+    this.#calls.add(openCall(port)).catch(() => {
+      // The call that needed it gets the same error. The next one tries again.
+      port.opened = false;
+    });
+  }
+
+  #send(frame: Omit<CallFrame, "kind" | "tab">): void {
+    const { tab } = this.#connection!;
+    this.#connection!.send({ kind: "calls", tab, ...frame }).then(
+      (text) => this.#receive(text),
+      () => this.#connection?.reconnect(),
+    );
+  }
+
+  #receive(text: string): void {
+    const frame = JSON.parse(text) as ReplyFrame;
+    if (frame.status) this.#setHubStatus(frame.status);
+    this.#calls.settle(frame.replies);
+    if (frame.reset) this.#connection?.reconnect();
+  }
+
+  /** Keeps one pull open, for answers that come later than their frame's. */
+  async #pull(connection: Connection, epoch: string): Promise<void> {
+    while (connection.connected && this.#status.epoch === epoch) this.#receive(await connection.pull());
+  }
+
+  // --- The hub's life ---------------------------------------------------------------------------------------------
+
+  #connect(): void {
+    if (this.#connection) return;
+    assertBrowser();
+    this.#connection = new Connection({
+      space: this.#options.space ?? "default",
+      testClock: this.#options.testClock ?? false,
+      worker: this.#options.worker ?? defaultWorker,
+      onConnected: (welcome) => this.#connected(welcome),
+      onDisconnected: () => {
+        this.#calls.pause();
+        this.#setStatus({ connected: false, state: "connecting" });
+      },
+      onPong: (status) => {
+        this.#setHubStatus(status);
+        this.#feed.resync();
+      },
+      onFailed: (error) => {
+        this.#setStatus({ connected: false, state: "failed" });
+        this.#calls.close(error);
+      },
+    });
+  }
+
+  #connected(welcome: Welcome): void {
+    const before = this.#status.epoch;
+    const { epoch } = welcome;
+    const another = before !== "" && before !== epoch;
+    this.#feed.epoch = epoch;
+    this.#setStatus({ connected: true });
+    this.#setHubStatus(welcome);
+    const first: NewCall[] = [];
+    for (const port of this.#ports) {
+      if (!port.opened) continue;
+      first.push(openCall(port));
+      if (this.#feed.hears(port.key)) {
+        first.push({ ref: port.ref, op: "instance.listen", body: { on: true }, durability: "memory" });
+      }
+    }
+    this.#calls.resume(first, another);
+    void this.#pull(this.#connection!, epoch).catch(() => this.#connection?.reconnect());
+    this.#feed.resync();
+    if (another) this.#options.onReset?.({ reason: "hub-restarted" });
+  }
+
+  #setHubStatus({ epoch, state, durable, tabs }: HubStatus): void {
+    this.#setStatus({ epoch, durable, tabs, state: state === "waiting" ? "loading" : state });
+  }
+
+  #setStatus(change: Partial<BackendStatus>): void {
+    const next = { ...this.#status, ...change };
+    if (JSON.stringify(next) === JSON.stringify(this.#status)) return;
+    this.#status = next;
+    for (const listener of this.#statusListeners) listener(next);
+  }
+
+  #whenConnected(): Promise<void> {
+    if (this.#status.connected) return Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = this.onStatus(({ connected }) => {
+        if (!connected) return;
+        stop();
+        resolve();
+      });
+    });
+  }
+}
+
+function openCall({ ref, spec }: OpenPort): NewCall & { durability: Durability } {
+  const { name, config, durability } = spec;
+  return { ref, op: "instance.open", body: { name, config, durability, seed: randomText(8) }, durability };
+}
+
+function defaultWorker({ name }: { name: string }): SharedWorker {
+  return new SharedWorker(__WORKER_URL__, { type: "module", name });
+}
+
+function assertBrowser(): void {
+  const missing = [
+    typeof document === "object" ? "" : "a window",
+    typeof SharedWorker === "function" ? "" : "SharedWorker",
+    typeof navigator === "object" && "locks" in navigator ? "" : "Web Locks (a secure context)",
+  ].filter(Boolean);
+  if (missing.length === 0) return;
+  throw new TabloomError(
+    "UNAVAILABLE",
+    `tabloom needs ${missing.join(", ")} here; on a server, in tests and in one tab use "tabloom/memory"`,
+  );
+}

@@ -1,0 +1,22 @@
+/** tabloom for web apps: every tab of an origin shares the hub in a SharedWorker. */
+import type { Backend } from "./client/backend.js";
+import { createFlavour } from "./client/flavour.js";
+import { type HubOptions, createHubBackend } from "./client/hub-backend.js";
+import { createQueueFactory } from "./client/queue.js";
+import { createTopicFactory } from "./client/topic.js";
+
+const flavour = /*#__PURE__*/ createFlavour(() => createHubBackend());
+
+/**
+ * Names the space that handles of this entry use by default. Nothing is started before the first call.
+ *
+ * @throws `CONFLICT` after a call on the default backend; pass `backend` to use another one beside it.
+ * @example
+ * const backend = connect({ space: "my-app" });
+ * backend.onStatus(({ state, tabs }) => console.log(state, tabs));
+ */
+export const connect = (options?: HubOptions): Backend => flavour.connect(() => createHubBackend(options));
+export const queue = /*#__PURE__*/ createQueueFactory(flavour);
+export const topic = /*#__PURE__*/ createTopicFactory(flavour);
+export type { HubOptions } from "./client/hub-backend.js";
+export * from "./client/api.js";

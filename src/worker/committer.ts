@@ -1,0 +1,185 @@
+/**
+ * Group commit: turns pile up while an append is in flight, and go as one when it is done.
+ *
+ *   run ──▶ open turn ──(append idle)──▶ in flight ──▶ committed: answers and events of the turn leave
+ *                                            │
+ *                                            └─ failed ──▶ undo both turns ──▶ refuse what grows, run the rest again
+ *
+ * While the disk is full, commands that grow storage are refused at the door, and one a second is let through to see.
+ */
+import type { Announced, Call, Settled } from "../engine/call.js";
+import { type Space, growsStorage } from "../engine/space.js";
+import type { Turn, Write } from "../engine/turn.js";
+import { TabloomError } from "../protocol/errors.js";
+import type { Checkpointer } from "../store/checkpointer.js";
+import type { Journal } from "../store/journal.js";
+
+const PROBE_AFTER_MS = 1000;
+const MAKE_ROOM_TRIES = 2;
+
+export interface CommitterOptions {
+  space: Space;
+  journal: Journal;
+  checkpointer: Checkpointer;
+  /** The number of the newest record. */
+  last: number;
+  now(): number;
+  /** Rows of the sessions that took part, for the same record. */
+  takeSessionRows(turn: Turn): Write[];
+  sessionRowsSettled(committed: boolean): void;
+  /** Outcomes and events that may leave now. */
+  release(settled: Settled[], announced: Announced[]): void;
+  /** Runs a call again that was undone; rejects it when its instance is gone. */
+  runAgain(call: Call): void;
+  /** This hub's memory cannot be trusted any more: another owns the space, or the storage is lost. */
+  onLost(error: TabloomError): void;
+}
+
+export class Committer {
+  readonly #options: CommitterOptions;
+  #inFlight: { turn: Turn; writes: Map<string, Write> } | undefined;
+  /** What waits for the append in flight, and what for the one after. */
+  #held: { settled: Settled[]; announced: Announced[] } = { settled: [], announced: [] };
+  #heldNext: { settled: Settled[]; announced: Announced[] } = { settled: [], announced: [] };
+  #last: number;
+  #recovering = false;
+  #stopped = false;
+  /** Since when the disk is full, or the last probe; undefined when it is not. */
+  #fullSince: number | undefined;
+  /** Appends that failed one after the other. */
+  #failures = 0;
+  #waiting: (() => void)[] = [];
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+    this.#last = options.last;
+  }
+
+  /** Whether a growing command is refused at the door. */
+  refuses(call: Call, now: number): boolean {
+    if (this.#fullSince === undefined || !growsStorage(call)) return false;
+    if (now - this.#fullSince < PROBE_AFTER_MS) return true;
+    this.#fullSince = now;
+    return false;
+  }
+
+  get busy(): boolean {
+    return this.#inFlight !== undefined || this.#recovering;
+  }
+
+  /** When the append in flight is done: the time for something else to use the disk. */
+  appendDone(): Promise<void> {
+    if (this.#stopped || !this.busy) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Lets go what needs no commit, and starts an append if none is in flight. */
+  flush(): void {
+    if (this.#stopped) return;
+    const { space, release } = this.#options;
+    const settled = takeReady(space.settled, this.#held.settled, this.#heldNext.settled, this.#inFlight?.turn.id);
+    const announced = takeReady(space.announced, this.#held.announced, this.#heldNext.announced, this.#inFlight?.turn.id);
+    space.settled = [];
+    space.announced = [];
+    if (settled.length > 0 || announced.length > 0) release(settled, announced);
+    if (!this.busy) this.#start();
+  }
+
+  #start(): void {
+    const { space, journal, takeSessionRows } = this.#options;
+    if (space.turn.empty) return;
+    const turn = space.take();
+    const writes = turn.writes();
+    for (const write of takeSessionRows(turn)) writes.set(write.key, write);
+    this.#inFlight = { turn, writes };
+    this.#held = this.#heldNext;
+    this.#heldNext = { settled: [], announced: [] };
+    const rows = Array.from(writes.values(), ({ key, value }) => [key, value] as const);
+    journal.append({ n: this.#last + 1, rows, strict: turn.strict }).then(
+      () => this.#committed(),
+      (error: unknown) => this.#failed(error as TabloomError),
+    );
+  }
+
+  #committed(): void {
+    if (this.#stopped || !this.#inFlight) return;
+    const { space, checkpointer, sessionRowsSettled, release } = this.#options;
+    const { turn, writes } = this.#inFlight;
+    const { settled, announced } = this.#held;
+    this.#held = { settled: [], announced: [] };
+    this.#inFlight = undefined;
+    this.#last++;
+    this.#failures = 0;
+    space.committed = turn.id;
+    sessionRowsSettled(true);
+    checkpointer.note(this.#last, writes.values());
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    if (this.#fullSince !== undefined && turn.ran.some(growsStorage)) this.#fullSince = undefined;
+    // The disk goes on with the next turn while answers are written.
+    this.#start();
+    release(settled, announced);
+  }
+
+  #failed(error: TabloomError): void {
+    if (this.#stopped || !this.#inFlight) return;
+    const { space, sessionRowsSettled, onLost } = this.#options;
+    sessionRowsSettled(false);
+    if (error.code !== "QUOTA") {
+      this.stop();
+      onLost(error);
+      return;
+    }
+    const turns = [this.#inFlight.turn, space.take()];
+    this.#inFlight = undefined;
+    this.#held = { settled: [], announced: [] };
+    this.#heldNext = { settled: [], announced: [] };
+    space.undo(turns);
+    this.#failures++;
+    this.#fullSince = this.#options.now();
+    this.#recovering = true;
+    void this.#recover(turns, error);
+  }
+
+  /**
+   * Makes room, first from the reserve, then by a checkpoint that deletes first; then runs again what does not grow.
+   * If even that found no room, it is refused as well: nobody waits for a disk that stays full.
+   */
+  async #recover(turns: Turn[], error: TabloomError): Promise<void> {
+    const { space, journal, checkpointer, runAgain, now } = this.#options;
+    try {
+      if (!(await journal.dropReserve())) await checkpointer.run(() => Promise.resolve(), true);
+    } catch {
+      // No room for a checkpoint either: the next append will tell.
+    }
+    if (this.#stopped) return;
+    for (const { released } of turns) for (const one of released) space.release(one, now());
+    for (const call of turns.flatMap((turn) => turn.ran)) {
+      if (growsStorage(call) || this.#failures > MAKE_ROOM_TRIES) this.#refuse(call, error);
+      else runAgain(call);
+    }
+    this.#recovering = false;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.flush();
+  }
+
+  #refuse(call: Call, error: TabloomError): void {
+    this.#options.space.settled.push({ call, outcome: { ok: false, error }, turn: 0 });
+  }
+}
+
+/** Sorts what the space produced: what may leave now is returned, the rest is held for its commit. */
+function takeReady<T extends { turn: number }>(produced: T[], held: T[], heldNext: T[], inFlight: number | undefined): T[] {
+  if (produced.every(({ turn }) => turn === 0)) return produced;
+  const ready: T[] = [];
+  for (const item of produced) {
+    if (item.turn === 0) ready.push(item);
+    else if (item.turn === inFlight) held.push(item);
+    else heldNext.push(item);
+  }
+  return ready;
+}

@@ -1,0 +1,18 @@
+import { parseWorkerName } from "../protocol/names.js";
+import { exposeHub } from "../transport/comlink.js";
+import { Hub } from "./hub.js";
+
+/** What the library needs of a SharedWorker's global scope; the DOM types describe a window. */
+interface SharedWorkerScope {
+  readonly name: string;
+  addEventListener(type: "connect", listener: (event: MessageEvent) => void): void;
+}
+
+/** Starts the hub of the space that this worker's name says, and connects every tab that asks. */
+export function startHub(scope: SharedWorkerScope): void {
+  const space = parseWorkerName(scope.name)?.space ?? "default";
+  const hub = new Hub(space);
+  scope.addEventListener("connect", (event) => {
+    for (const port of event.ports) exposeHub(hub, port);
+  });
+}
