@@ -96,9 +96,11 @@ class LiveFeed {
     this.#behind = false;
     const { events, head, gap } = await this.#port.call("topic.read", { after: this.#reached, limit: PAGE });
     if (gap) this.#gap = new GapError(gap);
-    this.#buffer.push(...events);
-    this.#reached = events.length === PAGE ? events.at(-1)!.n : Math.max(this.#reached, head);
-    if (events.length === PAGE) this.#behind = true;
+    // Some of them may have been announced meanwhile.
+    this.#buffer.push(...events.filter(({ n }) => n > this.#reached));
+    const full = events.length === PAGE;
+    this.#reached = Math.max(this.#reached, full ? events.at(-1)!.n : head);
+    if (full) this.#behind = true;
   }
 
   #event(signal: AbortSignal): Promise<void> {

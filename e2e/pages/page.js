@@ -1,0 +1,62 @@
+// The built package as a page sees it, within reach of tests, and the roles that tabs play in them.
+import * as tabloom from "tabloom";
+
+/** Accepts anything: what these tests send is checked by the tests. */
+const anything = { "~standard": { version: 1, vendor: "e2e", validate: (value) => ({ value }) } };
+
+let backend;
+
+/** Connects this tab and makes a queue and a topic of the given names. */
+function join(space, { queue = {}, topic = {}, ...options } = {}) {
+  backend = tabloom.connect({ space, ...options });
+  globalThis.backend = backend;
+  globalThis.q = tabloom.queue({ id: "q", schema: anything, ...queue });
+  globalThis.t = tabloom.topic({ id: "t", schema: anything, ...topic });
+}
+
+/** What tabs of a test tell each other: posted before a crash, it arrives after it. */
+const journal = new BroadcastChannel("test-journal");
+const noted = [];
+journal.onmessage = (event) => noted.push(event.data);
+
+function note(entry) {
+  const stamped = { ...entry, at: Date.now() };
+  noted.push(stamped);
+  journal.postMessage(stamped);
+}
+
+/** Sends `count` messages, `inFlight` at a time; resolves with their ids in order of sending. */
+async function sendAll(count, { inFlight = 100, from = 0 } = {}) {
+  const ids = new Array(count);
+  let next = 0;
+  const one = async () => {
+    while (next < count) {
+      const i = next++;
+      const { messageId } = await globalThis.q.send({ data: { i: i + from } });
+      ids[i] = messageId;
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, one));
+  return ids;
+}
+
+/** Receives and acknowledges until told to stop; notes every receipt and every acknowledgement. */
+function consume(name, { concurrency = 5, holdMs = 0 } = {}) {
+  const stop = new AbortController();
+  const one = async () => {
+    for await (const message of globalThis.q.stream({ signal: stop.signal })) {
+      const { i } = message.data;
+      note({ what: "received", by: name, i, attempt: message.attempt });
+      if (holdMs > 0) await new Promise((resolve) => setTimeout(resolve, holdMs));
+      if (await message.ack()) note({ what: "acked", by: name, i });
+    }
+  };
+  const loops = Promise.all(Array.from({ length: concurrency }, one));
+  globalThis.stopConsuming = async () => {
+    stop.abort();
+    await loops;
+  };
+}
+
+Object.assign(globalThis, { tabloom, anything, join, sendAll, consume, note, noted });
+document.title = "ready";
