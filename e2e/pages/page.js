@@ -6,9 +6,23 @@ const anything = { "~standard": { version: 1, vendor: "e2e", validate: (value) =
 
 let backend;
 
+/** A hub that can be disturbed from inside. */
+const steeredWorker = ({ name }) => new SharedWorker("/e2e/pages/steered-hub.js", { type: "module", name });
+
+const steering = new BroadcastChannel("steer-hub");
+const steered = [];
+steering.onmessage = ({ data }) => steered.push(data.done);
+
+/** Disturbs the hub; resolves when it says that it is done. */
+async function steer(command) {
+  steered.length = 0;
+  steering.postMessage(command);
+  while (steered.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 /** Connects this tab and makes a queue and a topic of the given names. */
-function join(space, { queue = {}, topic = {}, ...options } = {}) {
-  backend = tabloom.connect({ space, ...options });
+function join(space, { queue = {}, topic = {}, steer = false, ...options } = {}) {
+  backend = tabloom.connect({ space, ...(steer ? { worker: steeredWorker } : {}), ...options });
   globalThis.backend = backend;
   globalThis.q = tabloom.queue({ id: "q", schema: anything, ...queue });
   globalThis.t = tabloom.topic({ id: "t", schema: anything, ...topic });
@@ -58,5 +72,5 @@ function consume(name, { concurrency = 5, holdMs = 0 } = {}) {
   };
 }
 
-Object.assign(globalThis, { tabloom, anything, join, sendAll, consume, note, noted });
+Object.assign(globalThis, { tabloom, anything, join, steer, steering, sendAll, consume, note, noted });
 document.title = "ready";

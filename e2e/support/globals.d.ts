@@ -21,6 +21,9 @@ declare global {
   var seen: unknown[];
   var stopConsuming: () => Promise<void>;
   function join(space: string, options?: object): void;
+  /** Disturbs a steered hub; resolves when it says that it is done. */
+  function steer(command: { stepMs?: number; hangMs?: number; hub?: string }): Promise<void>;
+  var steering: BroadcastChannel;
   function sendAll(count: number, options?: { inFlight?: number; from?: number }): Promise<string[]>;
   function consume(name: string, options?: { concurrency?: number; holdMs?: number }): void;
   function note(entry: Omit<Noted, "at">): void;

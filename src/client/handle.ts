@@ -46,6 +46,11 @@ export class Handle<K extends Kind> {
     return this.closing.signal.aborted;
   }
 
+  /** Ends what is under way. None once closed: what begins then is not ended but refused. */
+  get ending(): AbortSignal | undefined {
+    return this.closed ? undefined : this.closing.signal;
+  }
+
   close(): void {
     this.closing.abort(closedError(this.#kind));
   }
@@ -87,6 +92,8 @@ export class Handle<K extends Kind> {
         // Not awaited here: the next call is issued as soon as this one is, not when it is answered.
         return issue(value) as R;
       } finally {
+        // Also when this one failed: its successor may not overtake those before it.
+        await before;
         issued();
         if (this.#tail === tail) this.#tail = undefined;
       }

@@ -3,6 +3,7 @@ import { formatCursor } from "../protocol/cursor.js";
 import { GapError, TopicPayloadError, ValidationError } from "../protocol/errors.js";
 import type { Port } from "./backend.js";
 import type { Handle } from "./handle.js";
+import { promised } from "./maybe.js";
 import { delay } from "./ranges.js";
 import type { OutputOf, Schema } from "./schema.js";
 import { anySignal, setLongTimeout } from "./signals.js";
@@ -27,34 +28,41 @@ class LiveFeed {
   #behind = false;
   #wake: (() => void) | undefined;
   #generation = "";
-  readonly #port: Port;
+  /** The place must be looked up again: another hub may have begun another log. */
+  #adrift = false;
+  #port!: Port;
+  readonly #signal: AbortSignal;
   readonly #anchored: Promise<void>;
-  readonly #unlisten: () => void;
+  #unlisten = (): void => {};
   #gap: GapError | undefined;
 
-  constructor(port: Port, handle: Handle<"topic">, after: string) {
-    this.#port = port;
-    this.#unlisten = port.listen({
-      event: (event, n) => {
-        if (event.type === "topic.published") this.#hear(event.event, n);
-      },
-      resync: () => this.#fallBehind(),
-    });
+  constructor(handle: Handle<"topic">, { tenantId, after = "$" }: LiveOptions, signal: AbortSignal) {
+    this.#signal = signal;
     // Made now, so that it is in line with this client's later calls; its failure surfaces at the first `next`.
-    this.#anchored = Promise.resolve(
-      handle.inOrder(undefined, async () => {
-        const { generation, n, gap } = await port.call("topic.anchor", { after });
-        this.#generation = generation;
-        this.#reached = n;
-        if (gap) this.#gap = new GapError(gap);
+    this.#anchored = promised(() => {
+      this.#port = handle.port(tenantId);
+      this.#unlisten = this.#port.listen({
+        event: (event, n) => {
+          if (event.type === "topic.published") this.#hear(event.event, n);
+        },
+        resync: () => {
+          this.#adrift = true;
+          this.#fallBehind();
+        },
+      });
+      return handle.inOrder(undefined, async () => {
+        await this.#anchor(after);
         if (after !== "$") this.#behind = true;
-      }),
-    );
+      });
+    });
     this.#anchored.catch(() => {});
   }
 
-  /** The next event; undefined once the signal aborted. Throws `GapError` when events are lost. */
-  async next(signal: AbortSignal): Promise<{ event: TopicEvent; cursor: string } | undefined> {
+  /**
+   * The next event; undefined once the signal aborted, or when none came for `idleMs`. Throws `GapError` when events
+   * are lost.
+   */
+  async next(idleMs: number | undefined): Promise<{ event: TopicEvent; cursor: string } | undefined> {
     await this.#anchored;
     for (;;) {
       if (this.#gap) {
@@ -64,9 +72,9 @@ class LiveFeed {
       }
       const event = this.#buffer.shift();
       if (event) return { event, cursor: formatCursor(this.#generation, event.n) };
-      if (signal.aborted) return undefined;
+      if (this.#signal.aborted) return undefined;
       if (this.#behind) await this.#read();
-      else await this.#event(signal);
+      else if (!(await this.#event(idleMs))) return undefined;
     }
   }
 
@@ -94,7 +102,12 @@ class LiveFeed {
   async #read(): Promise<void> {
     // Cleared first: what is announced while the page is on its way counts again.
     this.#behind = false;
-    const { events, head, gap } = await this.#port.call("topic.read", { after: this.#reached, limit: PAGE });
+    const signal = this.#signal;
+    if (this.#adrift) {
+      this.#adrift = false;
+      await this.#anchor(formatCursor(this.#generation, this.#reached));
+    }
+    const { events, head, gap } = await this.#port.call("topic.read", { after: this.#reached, limit: PAGE }, { signal });
     if (gap) this.#gap = new GapError(gap);
     // Some of them may have been announced meanwhile.
     this.#buffer.push(...events.filter(({ n }) => n > this.#reached));
@@ -103,15 +116,27 @@ class LiveFeed {
     if (full) this.#behind = true;
   }
 
-  #event(signal: AbortSignal): Promise<void> {
+  async #anchor(after: string): Promise<void> {
+    const { generation, n, gap } = await this.#port.call("topic.anchor", { after }, { signal: this.#signal });
+    this.#generation = generation;
+    this.#reached = n;
+    if (gap) this.#gap = new GapError(gap);
+  }
+
+  /** Resolves true when something happened, false when nothing did for `idleMs`. */
+  #event(idleMs: number | undefined): Promise<boolean> {
     return new Promise((resolve) => {
-      const done = (): void => {
+      const signal = this.#signal;
+      const finish = (happened: boolean): void => {
         this.#wake = undefined;
-        signal.removeEventListener("abort", done);
-        resolve();
+        stop?.();
+        signal.removeEventListener("abort", wake);
+        resolve(happened);
       };
-      this.#wake = done;
-      signal.addEventListener("abort", done, { once: true });
+      const wake = (): void => finish(true);
+      const stop = idleMs === undefined ? undefined : setLongTimeout(() => finish(false), idleMs);
+      this.#wake = wake;
+      signal.addEventListener("abort", wake, { once: true });
     });
   }
 }
@@ -125,8 +150,8 @@ export function liveEvents<S extends Schema>(
   type Item = TopicEventOf<OutputOf<S>>;
   const idleMs = options.timeoutMs === undefined ? undefined : delay("timeoutMs", options.timeoutMs);
   const stopped = new AbortController();
-  const { signal, release } = anySignal(stopped.signal, handle.closing.signal, options.signal);
-  const feed = new LiveFeed(handle.port(options.tenantId), handle, options.after ?? "$");
+  const { signal, release } = anySignal(stopped.signal, handle.ending, options.signal);
+  const feed = new LiveFeed(handle, options, signal);
   let queue: Promise<unknown> = Promise.resolve();
   let ended = false;
 
@@ -138,7 +163,7 @@ export function liveEvents<S extends Schema>(
   };
   const take = async (): Promise<Item | undefined> => {
     for (;;) {
-      const next = await feed.next(signal);
+      const next = await feed.next(idleMs);
       if (next === undefined) return undefined;
       try {
         return eventFields(next.event, next.cursor, await decodeValue(schema, next.event.data));
@@ -152,7 +177,6 @@ export function liveEvents<S extends Schema>(
   const advance = async (): Promise<IteratorResult<Item, undefined>> => {
     for (;;) {
       if (ended || signal.aborted) return finish();
-      const stop = idleMs === undefined ? undefined : setLongTimeout(() => stopped.abort(), idleMs);
       try {
         const value = await take();
         return value === undefined ? finish() : { done: false, value };
@@ -161,8 +185,6 @@ export function liveEvents<S extends Schema>(
         if (error instanceof GapError && options.onGap === "continue") continue;
         finish();
         throw error;
-      } finally {
-        stop?.();
       }
     }
   };

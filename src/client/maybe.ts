@@ -5,7 +5,7 @@ export function isPromise<T>(value: Maybe<T>): value is Promise<T> {
 }
 
 /** Goes on with a value that may be there already, without a turn of the event loop when it is. */
-export function then<T, R>(value: Maybe<T>, next: (value: T) => Maybe<R>): Maybe<R> {
+export function andThen<T, R>(value: Maybe<T>, next: (value: T) => Maybe<R>): Maybe<R> {
   return isPromise(value) ? value.then(next) : next(value);
 }
 

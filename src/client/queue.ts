@@ -6,7 +6,7 @@ import { deadLetterQueue } from "./dead-letters.js";
 import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
 import { newId } from "../protocol/ids.js";
-import { promised, then } from "./maybe.js";
+import { andThen, isPromise, promised } from "./maybe.js";
 import type {
   NackOptions,
   Queue,
@@ -19,7 +19,7 @@ import type {
 } from "./queue-types.js";
 import { delay, duration, integer, optionalText } from "./ranges.js";
 import type { OutputOf, Schema } from "./schema.js";
-import { anySignal } from "./signals.js";
+import { withAnySignal } from "./signals.js";
 import { createStream } from "./stream.js";
 import { decodeMeta, decodeValue, encodeMeta, encodeValue } from "./values.js";
 
@@ -55,11 +55,11 @@ export function createQueueFactory(flavour: Flavour) {
     const recvMany = (cfg: RecvOptions & { max: number }): Promise<Received<OutputOf<S>>[]> =>
       promised(() => receive(handle, schema, cfg, integer("max", cfg.max, { min: 1, max: MAX_ATOMIC_ITEMS })));
     const recv = (cfg: RecvOptions = {}): Promise<Received<OutputOf<S>> | null> =>
-      promised(() => then(receive(handle, schema, cfg, 1), ([message]) => message ?? null));
+      promised(() => andThen(receive(handle, schema, cfg, 1), ([message]) => message ?? null));
     const stream = (cfg: StreamConfig = {}): AsyncIterableIterator<Received<OutputOf<S>>> => {
       const touching = new Map<object, () => void>();
       return createStream({
-        signals: [handle.closing.signal, cfg.signal],
+        signals: [handle.ending, cfg.signal],
         endWhenEmpty: cfg.wait === false,
         async pull(signal) {
           const message = await recv({ ...cfg, signal });
@@ -119,7 +119,7 @@ function configOf<S extends Schema>({ ordering, limits = {}, delivery = {} }: Qu
 function send(handle: Handle<"queue">, schema: Schema, options: SendOptions<unknown>): Maybe<Sent> {
   const port = handle.port(options.tenantId);
   const prepared = prepare(schema, options);
-  return handle.inOrder(prepared, (item) => then(port.call("queue.send", item), (earlier) => sent(item, earlier)));
+  return handle.inOrder(prepared, (item) => andThen(port.call("queue.send", item), (earlier) => sent(item, earlier)));
 }
 
 function sent(item: QueueItem, earlier: string | null): Sent {
@@ -137,10 +137,12 @@ async function sendMany(
     throw new RangeError(`an atomic sendMany takes at most ${MAX_ATOMIC_ITEMS} items, not ${items.length}`);
   }
   const results = await handle.inOrder(Promise.all(items.map((item) => prepare(schema, item))), (prepared) => {
-    const chunks = inChunks(prepared);
-    if (atomic && chunks.length > 1) throw new RangeError(`an atomic sendMany takes at most ${MAX_ATOMIC_BYTES} bytes`);
+    const bytes = prepared.reduce((sum, item) => sum + item.bytes, 0);
+    if (atomic && bytes > MAX_ATOMIC_BYTES) {
+      throw new RangeError(`an atomic sendMany takes at most ${MAX_ATOMIC_BYTES} bytes, not ${bytes}`);
+    }
     return Promise.all(
-      chunks.map(async (chunk) => {
+      inChunks(prepared).map(async (chunk) => {
         const earlier = await port.call("queue.sendMany", { items: chunk });
         return chunk.map((item, i) => sent(item, earlier?.[i] ?? null));
       }),
@@ -166,7 +168,7 @@ function inChunks(items: QueueItem[]): QueueItem[][] {
 
 /** Checks in the documented order (schema, ranges; size and capacity are the instance's) and makes the text. */
 function prepare(schema: Schema, options: Item): Maybe<QueueItem> {
-  return then(encodeValue(schema, options.data), (data) => {
+  return andThen(encodeValue(schema, options.data), (data) => {
     const meta = encodeMeta(options.meta);
     const orderingKey = optionalText("orderingKey", options.orderingKey);
     const idempotencyKey = optionalText("idempotencyKey", options.idempotencyKey);
@@ -195,11 +197,10 @@ function receive<S extends Schema>(
   const port = handle.port(options.tenantId);
   const waitMs = options.wait === false ? 0 : delay("timeoutMs", options.timeoutMs ?? DEFAULT_WAIT_MS);
   const leaseMs = options.leaseMs === undefined ? undefined : duration("leaseMs", options.leaseMs);
-  const { signal, release } = anySignal(handle.closing.signal, options.signal);
-  if (signal.aborted) return [];
+  if (options.signal?.aborted) return [];
   const endAt = performance.now() + waitMs;
 
-  const claim = (left: number): Maybe<Received<OutputOf<S>>[]> => {
+  const claim = (left: number, signal: AbortSignal): Maybe<Received<OutputOf<S>>[]> => {
     const body = {
       deliveryId: newId(),
       max,
@@ -211,20 +212,19 @@ function receive<S extends Schema>(
     const onLate = (late: QueueDelivery[]): void => {
       if (late.length > 0) void giveBack(port, late);
     };
-    return then(port.call("queue.claim", body, { signal, onLate }), (deliveries) => {
+    return andThen(port.call("queue.claim", body, { signal, onLate }), (deliveries) => {
       if (deliveries.length === 0) return [];
-      return then(readAll(port, schema, deliveries), (messages) =>
+      return andThen(readAll(port, schema, deliveries), (messages) =>
         // Nothing readable among them: there may be a good one behind.
-        messages.length > 0 ? messages : claim(Math.max(0, Math.ceil(endAt - performance.now()))),
+        messages.length > 0 ? messages : claim(Math.max(0, Math.ceil(endAt - performance.now())), signal),
       );
     });
   };
-  const finished = handle.inOrder(undefined, () => claim(waitMs));
-  if (!(finished instanceof Promise)) {
-    release();
-    return finished;
-  }
-  return finished.finally(release).catch((error: unknown) => {
+  const received = withAnySignal([handle.closing.signal, options.signal], (signal) =>
+    handle.inOrder(undefined, () => claim(waitMs, signal)),
+  );
+  if (!isPromise(received)) return received;
+  return received.catch((error: unknown) => {
     if (error instanceof AbortError) return [];
     throw error;
   });
@@ -240,7 +240,7 @@ async function giveBack(port: Port, deliveries: QueueDelivery[]): Promise<void> 
 
 /** What the schema accepts; the rest goes to the dead letters. */
 function readAll<S extends Schema>(port: Port, schema: S, deliveries: QueueDelivery[]): Maybe<Received<OutputOf<S>>[]> {
-  if (deliveries.length === 1) return then(read(port, schema, deliveries[0]!), (message) => (message ? [message] : []));
+  if (deliveries.length === 1) return andThen(read(port, schema, deliveries[0]!), (message) => (message ? [message] : []));
   return Promise.all(deliveries.map((delivery) => read(port, schema, delivery))).then((messages) =>
     messages.filter((message) => message !== undefined),
   );
@@ -285,7 +285,7 @@ function received<Data>(port: Port, delivery: QueueDelivery, data: Data): Receiv
     touch: (options = {}) =>
       promised(() => {
         const leaseMs = options.leaseMs === undefined ? {} : { leaseMs: duration("leaseMs", options.leaseMs) };
-        return then(port.call("queue.touch", { deliveryId, ...leaseMs }), (until) => {
+        return andThen(port.call("queue.touch", { deliveryId, ...leaseMs }), (until) => {
           if (until === null) return false;
           leaseUntil = until;
           return true;

@@ -53,7 +53,7 @@ export async function retry<T>(fn: (attempt: number) => T | Promise<T>, options:
       if (signal?.aborted) throw new AbortError(signal.reason);
       if (attempt >= attempts || !retryIf(error)) throw error;
     }
-    const base = Math.min(maxDelayMs, minDelayMs * factor ** (attempt - 1));
+    const base = Math.min(maxDelayMs, grown(minDelayMs, factor, attempt));
     // At least one macrotask, so that a loop without pauses does not starve the page.
     await sleep(jittered(base, jitter, maxDelayMs), signal);
   }
@@ -82,7 +82,7 @@ export function expBackoff(attempt: number, { baseMs = 100, maxMs = 2000, jitter
   finite("baseMs", baseMs, 0);
   finite("maxMs", maxMs, 0);
   finite("jitter", jitter, 0, 1);
-  return jittered(Math.min(maxMs, baseMs * 2 ** (attempt - 1)), jitter, maxMs);
+  return jittered(Math.min(maxMs, grown(baseMs, 2, attempt)), jitter, maxMs);
 }
 
 const ERRNO = new Set([
@@ -118,6 +118,11 @@ export function isRetryableTransportError(error: unknown): boolean {
 
 function matches(message: string): boolean {
   return PHRASES.test(message) || REDIS_TOKENS.test(message) || [...message.matchAll(/\bE[A-Z_]{3,}\b/g)].some(([name]) => ERRNO.has(name));
+}
+
+/** Bounded, because 0 × Infinity is no number. */
+function grown(ms: number, factor: number, attempt: number): number {
+  return ms * Math.min(Number.MAX_VALUE, factor ** (attempt - 1));
 }
 
 function jittered(ms: number, jitter: number, maxMs: number): number {

@@ -1,3 +1,6 @@
+import type { Maybe } from "./backend.js";
+import { isPromise } from "./maybe.js";
+
 /** One signal that aborts when any of these does, and how to let go of them. AbortSignal.any is too new for some. */
 export function anySignal(...signals: (AbortSignal | undefined)[]): { signal: AbortSignal; release: () => void } {
   const given = signals.filter((signal) => signal !== undefined);
@@ -14,6 +17,21 @@ export function anySignal(...signals: (AbortSignal | undefined)[]): { signal: Ab
       for (const signal of given) signal.removeEventListener("abort", abort);
     },
   };
+}
+
+/** Runs with one signal that aborts when any of these does; lets go of them when the run is over. */
+export function withAnySignal<T>(signals: (AbortSignal | undefined)[], run: (signal: AbortSignal) => Maybe<T>): Maybe<T> {
+  const { signal, release } = anySignal(...signals);
+  let result: Maybe<T>;
+  try {
+    result = run(signal);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  if (isPromise(result)) return result.finally(release);
+  release();
+  return result;
 }
 
 /** setTimeout for any duration: beyond 2^31−1 ms the platform's would fire at once. */

@@ -3,10 +3,10 @@ import { AbortError, GapError, TopicPayloadError, ValidationError, closedError }
 import type { Maybe, Port } from "./backend.js";
 import type { Handle } from "./handle.js";
 import { newId } from "../protocol/ids.js";
-import { promised, then } from "./maybe.js";
+import { andThen, promised } from "./maybe.js";
 import { delay, identifier, integer } from "./ranges.js";
 import type { OutputOf, Schema } from "./schema.js";
-import { anySignal } from "./signals.js";
+import { withAnySignal } from "./signals.js";
 import { createStream } from "./stream.js";
 import { eventFields } from "./topic-event.js";
 import type { TopicReader, TopicReceived, TopicRecvOptions } from "./topic-types.js";
@@ -31,28 +31,28 @@ export function createTopicReader<S extends Schema>(options: ReaderOptions<S>): 
     promised(() => {
       const port = portOf(cfg.tenantId);
       const waitMs = cfg.wait === false ? 0 : delay("timeoutMs", cfg.timeoutMs ?? DEFAULT_WAIT_MS);
-      const { signal, release } = anySignal(closing.signal, handle.closing.signal, cfg.signal);
-      if (signal.aborted) return null;
+      if (cfg.signal?.aborted) return null;
       const endAt = performance.now() + waitMs;
-      const claim = (left: number): Maybe<TopicReceived<Data> | null> => {
+      const claim = (left: number, signal: AbortSignal): Maybe<TopicReceived<Data> | null> => {
         const body = { group, deliveryId: newId(), max: 1, waitMs: left, ...(consumerId === undefined ? {} : { consumerId }) };
         const onLate = ({ deliveries }: { deliveries: TopicDelivery[] }): void => {
           if (deliveries.length > 0) void giveBack(port, group, deliveries);
         };
-        return then(port.call("topic.claim", body, { signal, onLate }), ({ deliveries: [delivery], gap }) => {
+        return andThen(port.call("topic.claim", body, { signal, onLate }), ({ deliveries: [delivery], gap }) => {
           if (gap) throw new GapError(gap);
           if (delivery === undefined) return null;
-          return then(read(port, delivery, cfg.invalidPayload === "throw"), (event) =>
-            event ?? claim(Math.max(0, Math.ceil(endAt - performance.now()))),
+          return andThen(read(port, delivery, cfg.invalidPayload === "throw"), (event) =>
+            event ?? claim(Math.max(0, Math.ceil(endAt - performance.now())), signal),
           );
         });
       };
-      return Promise.resolve(handle.inOrder(undefined, () => claim(waitMs)))
-        .finally(release)
-        .catch((error: unknown) => {
-          if (error instanceof AbortError) return null;
-          throw error;
-        });
+      const received = withAnySignal([closing.signal, handle.closing.signal, cfg.signal], (signal) =>
+        handle.inOrder(undefined, () => claim(waitMs, signal)),
+      );
+      return Promise.resolve(received).catch((error: unknown) => {
+        if (error instanceof AbortError) return null;
+        throw error;
+      });
     });
 
   function portOf(tenantId: string | undefined): Port {
@@ -85,7 +85,7 @@ export function createTopicReader<S extends Schema>(options: ReaderOptions<S>): 
     recv,
     stream: (cfg = {}) =>
       createStream({
-        signals: [closing.signal, handle.closing.signal, cfg.signal],
+        signals: [closing.signal.aborted ? undefined : closing.signal, handle.ending, cfg.signal],
         endWhenEmpty: cfg.wait === false,
         pull: (signal) => recv({ ...cfg, signal }),
       }),

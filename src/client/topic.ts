@@ -6,7 +6,7 @@ import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
 import { newId } from "../protocol/ids.js";
 import { liveEvents } from "./live.js";
-import { promised, then } from "./maybe.js";
+import { promised, andThen } from "./maybe.js";
 import { duration, integer, optionalText } from "./ranges.js";
 import type { Schema } from "./schema.js";
 import { createTopicReader } from "./topic-reader.js";
@@ -44,7 +44,7 @@ export function createTopicFactory(flavour: Flavour) {
         promised(() => {
           const port = handle.port(publishing.tenantId);
           return handle.inOrder(prepare(schema, publishing), (item) =>
-            then(port.call("topic.publish", item), (reply) => published(item, reply)),
+            andThen(port.call("topic.publish", item), (reply) => published(item, reply)),
           );
         }),
       pubMany: (items, cfg) => promised(() => publishMany(handle, schema, items, cfg?.tenantId)),
@@ -92,7 +92,7 @@ function published(item: TopicItem, { cursor, duplicateOf }: TopicPublished): Pu
 
 /** Checks in the documented order (schema, ranges; size is the instance's) and makes the text. */
 function prepare(schema: Schema, options: Item): Maybe<TopicItem> {
-  return then(encodeValue(schema, options.data), (data) => {
+  return andThen(encodeValue(schema, options.data), (data) => {
     const meta = encodeMeta(options.meta);
     const orderingKey = optionalText("orderingKey", options.orderingKey);
     const idempotencyKey = optionalText("idempotencyKey", options.idempotencyKey);

@@ -1,6 +1,6 @@
 import { type ValidationIssue, ValidationError } from "../protocol/errors.js";
 import type { Maybe } from "./backend.js";
-import { then } from "./maybe.js";
+import { andThen } from "./maybe.js";
 import type { OutputOf, Schema, SchemaIssue, SchemaResult } from "./schema.js";
 
 /** undefined as the whole payload is an empty text. */
@@ -9,7 +9,7 @@ const UNDEFINED = "";
 /** A value as JSON text, checked as it will be read: what is accepted here can always be read. */
 export function encodeValue(schema: Schema, value: unknown): Maybe<string> {
   const text = toText(value, "value");
-  return then(validate(schema, fromText(text)), () => text);
+  return andThen(validate(schema, fromText(text)), () => text);
 }
 
 /** The value of a stored text. Rejects with `ValidationError` when it does not fit. */
@@ -49,7 +49,7 @@ function fromText(text: string): unknown {
 }
 
 function validate(schema: Schema, value: unknown): Maybe<unknown> {
-  return then(schema["~standard"].validate(value) as Maybe<SchemaResult<unknown>>, (result) => {
+  return andThen(schema["~standard"].validate(value) as Maybe<SchemaResult<unknown>>, (result) => {
     if (!result.issues) return result.value;
     const issues = result.issues.map(plainIssue);
     const [first] = issues;

@@ -110,7 +110,8 @@ export const topic: Primitive<TopicState, "topic"> = {
     },
     "topic.reclaim": {
       run(state, { group: name, deliveryId, minIdleMs, count }, ctx) {
-        const group = groupOf(state, name);
+        const group = state.groups.get(name);
+        if (group === undefined) return { deliveries: [] };
         const again = deliveriesOf(state, group, deliveryId, count);
         if (again.length > 0) return { deliveries: again };
         const idle = [...group.slots.values()]
@@ -281,9 +282,10 @@ function eventOf(event: LoggedEvent): TopicEvent {
 
 function stats(state: TopicState, _: Body<"topic.stats">, ctx: Context): TopicStats {
   const { log } = state;
-  const groups = [...state.groups.values()].map((group) => {
-    const lag = log.head - Math.max(group.position ?? 0, log.trimmedUpTo);
-    return [group.name, { lag, pending: group.slots.size }] as const;
+  const groups = [...state.groups.values()].flatMap(({ name, position, slots }) => {
+    // Its creation was undone.
+    if (position === undefined) return [];
+    return [[name, { lag: log.head - Math.max(position, log.trimmedUpTo), pending: slots.size }] as const];
   });
   return { entries: log.events.length, cursor: log.cursor(log.head), groups: Object.fromEntries(groups), waiters: ctx.waiters };
 }

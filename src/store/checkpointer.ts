@@ -1,5 +1,5 @@
 import type { Json } from "../protocol/json.js";
-import type { Journal, Row } from "./journal.js";
+import type { Journal, Loaded, Row } from "./journal.js";
 
 const SLICE_ROWS = 100;
 
@@ -47,9 +47,10 @@ export class Checkpointer {
     }
   }
 
-  /** Rows of the journal's tail, as they were loaded. */
-  seed(n: number): void {
-    this.#upTo = n;
+  /** Takes over what an earlier hub left in the journal: it must be written before those records may go. */
+  seed({ tail, last }: Pick<Loaded, "tail" | "last">): void {
+    this.#upTo = last;
+    for (const [key, value] of tail) this.#dirty.set(key, { value, fresh: false });
   }
 
   /** Writes what is dirty now. `pause` is awaited between slices, for appends to go first. */

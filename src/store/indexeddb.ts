@@ -54,6 +54,7 @@ class IndexedDbJournal implements Journal {
       tx.objectStore(META).put(this.#options.epoch, OWNER);
     });
     const rows = new Map<string, Json>();
+    const tail = new Map<string, Json | undefined>();
     let last = 0;
     await eachPage(handle, ROWS, (keys, texts) => {
       const values = parseAll(texts);
@@ -62,6 +63,7 @@ class IndexedDbJournal implements Journal {
     await eachPage(handle, JOURNAL, (keys, texts) => {
       texts.forEach((text, i) => {
         for (const [key, value] of JSON.parse(text) as [string, Json?][]) {
+          tail.set(key, value);
           if (value === undefined) rows.delete(key);
           else rows.set(key, value);
         }
@@ -69,7 +71,7 @@ class IndexedDbJournal implements Journal {
       });
     });
     if ((await this.#hasReserve(handle)) === false) await this.takeReserve();
-    return { rows, last };
+    return { rows, tail, last };
   }
 
   append({ n, rows, strict }: Batch): Promise<void> {

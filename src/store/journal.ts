@@ -14,6 +14,8 @@ export interface Batch {
 export interface Loaded {
   /** All rows: the checkpoint with the journal applied. */
   rows: Map<string, Json>;
+  /** The rows of the records alone: what no checkpoint holds yet. */
+  tail: Map<string, Json | undefined>;
   /** The number of the newest record; 0 when there is none. */
   last: number;
 }

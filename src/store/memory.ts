@@ -4,7 +4,7 @@ import type { Journal } from "./journal.js";
 export function createMemoryJournal(): Journal {
   return {
     durable: false,
-    load: async () => ({ rows: new Map(), last: 0 }),
+    load: async () => ({ rows: new Map(), tail: new Map(), last: 0 }),
     append: async () => {},
     checkpoint: async () => {},
     dropReserve: async () => false,

@@ -66,7 +66,8 @@ export class Host {
   /** Takes ownership of the storage and rebuilds what was there. */
   async load(): Promise<void> {
     const { journal } = this.#options;
-    const { rows, last } = await journal.load();
+    const loaded = await journal.load();
+    const { rows, last } = loaded;
     this.#committer = new Committer({
       space: this.#space,
       journal,
@@ -79,7 +80,7 @@ export class Host {
       runAgain: (call) => this.#runAgain(call as HubCall),
       onLost: (error) => this.#options.onLost(error),
     });
-    this.#checkpointer.seed(last);
+    this.#checkpointer.seed(loaded);
     for (const owner of this.#space.restore(rows)) this.#liveness.watch(owner);
     this.#restoreSessions(rows);
     this.#alarm.set(this.#space.dueAt(), this.#now());
