@@ -15,6 +15,19 @@ const workerUrl: Plugin = {
   },
 };
 
+/**
+ * broadcast-channel carries stand-ins for a missing BroadcastChannel. They poll, and every browser with a SharedWorker
+ * has the real one: joining a channel without it throws instead.
+ */
+const nativeBroadcast: Plugin = {
+  name: "tabloom:native-broadcast",
+  load(id) {
+    if (!/broadcast-channel\/dist\/esbrowser\/methods\/(indexed-db|localstorage|simulate)\.js$/.test(id)) return null;
+    const names = ["IndexedDBMethod", "LocalstorageMethod", "SimulateMethod"];
+    return `const none = { type: "none", canBeUsed: () => false };\nexport { ${names.map((name) => `none as ${name}`).join(", ")} };`;
+  },
+};
+
 const shared: UserConfig = {
   define: { __VERSION__: JSON.stringify(manifest.version) },
   resolve: {
@@ -26,7 +39,7 @@ const shared: UserConfig = {
 
 const tab: UserConfig = {
   ...shared,
-  plugins: [workerUrl],
+  plugins: [workerUrl, nativeBroadcast],
   build: {
     target: "es2022",
     sourcemap: true,
@@ -34,7 +47,7 @@ const tab: UserConfig = {
     lib: { entry: { index: "src/index.ts", memory: "src/memory.ts" }, formats: ["es"] },
     rolldownOptions: {
       // Flat, because the chunk that starts the worker must lie beside worker.js.
-      output: { entryFileNames: "[name].js", chunkFileNames: "[name].js" },
+      output: { entryFileNames: "[name].js", chunkFileNames: "shared.js" },
       experimental: { nativeMagicString: true },
     },
   },
@@ -43,6 +56,7 @@ const tab: UserConfig = {
 /** A build of its own, because a worker has no import map and must not share chunks with the tab. */
 const worker: UserConfig = {
   ...shared,
+  plugins: [nativeBroadcast],
   build: {
     target: "es2022",
     sourcemap: true,

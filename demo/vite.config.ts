@@ -17,5 +17,10 @@ export default defineConfig({
   optimizeDeps: { exclude: ["tabloom"] },
   server: { fs: { allow: [here("..")] } },
   worker: { format: "es" },
-  build: { target: "es2022", outDir: "dist", emptyOutDir: true, chunkSizeWarningLimit: 1000 },
+  build: {
+    target: "es2022",
+    outDir: "dist",
+    emptyOutDir: true,
+    rolldownOptions: { input: [here("index.html"), here("crashed.html")] },
+  },
 });

@@ -40,6 +40,7 @@ describe("5,000 messages, four tabs, one crash, two dead hubs", () => {
       const first = await openTab();
       const others = [await openTab(), await openTab(), await openTab()];
       const [sender, doomed, b, c] = creator ? [others[0]!, first, others[1]!, others[2]!] : [first, others[0]!, others[1]!, others[2]!];
+      await sender.evaluate(() => keepRecord());
       for (const [name, page] of Object.entries({ doomed, b, c })) {
         await page.evaluate((by) => consume(by, { concurrency: 5, holdMs: 2 }), name);
       }
@@ -87,6 +88,8 @@ describe("a crashed tab's leases", () => {
       await witness.evaluate(() => sendAll(3, { inFlight: 1 }));
       await doomed.evaluate(async () => void (await q.recvMany({ max: 2 })));
       await witness.evaluate(async () => void (await q.recv())?.ack());
+      const record = await openTab();
+      await record.evaluate(() => keepRecord());
       await witness.evaluate(() => consume("witness", { concurrency: 2 }));
       const before = Date.now();
       await profile.crash(doomed);

@@ -18,6 +18,7 @@ const text = [
 if (process.argv.includes("--check")) check();
 else writeFileSync(FILE, `${text}\n`);
 
+/** @returns {Set<string>} */
 function closure(names, seen = new Set()) {
   for (const name of names) {
     if (seen.has(name)) continue;

@@ -39,6 +39,26 @@ function note(entry) {
   journal.postMessage(stamped);
 }
 
+/** As `note`, and waits until the tab that keeps the record has it: then it is known even if this tab dies. */
+async function noteSafely(entry) {
+  const receipt = `${entry.by}/${receipts++}`;
+  const kept = new Promise((resolve) => waiting.set(receipt, resolve));
+  note({ ...entry, receipt });
+  await kept;
+}
+
+let receipts = 0;
+const waiting = new Map();
+const confirmations = new BroadcastChannel("test-journal-kept");
+confirmations.onmessage = ({ data }) => waiting.get(data)?.();
+
+/** Makes this the tab that keeps the record. */
+function keepRecord() {
+  journal.addEventListener("message", ({ data }) => {
+    if (data.receipt) confirmations.postMessage(data.receipt);
+  });
+}
+
 /** Sends `count` messages, `inFlight` at a time; resolves with their ids in order of sending. */
 async function sendAll(count, { inFlight = 100, from = 0 } = {}) {
   const ids = new Array(count);
@@ -60,7 +80,8 @@ function consume(name, { concurrency = 5, holdMs = 0 } = {}) {
   const one = async () => {
     for await (const message of globalThis.q.stream({ signal: stop.signal })) {
       const { i } = message.data;
-      note({ what: "received", by: name, i, attempt: message.attempt });
+      // Known to the record before it is acknowledged: what nobody noted was never received.
+      await noteSafely({ what: "received", by: name, i, attempt: message.attempt });
       if (holdMs > 0) await new Promise((resolve) => setTimeout(resolve, holdMs));
       if (await message.ack()) note({ what: "acked", by: name, i });
     }
@@ -72,5 +93,5 @@ function consume(name, { concurrency = 5, holdMs = 0 } = {}) {
   };
 }
 
-Object.assign(globalThis, { tabloom, anything, join, steer, steering, sendAll, consume, note, noted });
+Object.assign(globalThis, { tabloom, anything, join, keepRecord, steer, steering, sendAll, consume, note, noted });
 document.title = "ready";

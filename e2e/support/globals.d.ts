@@ -26,6 +26,8 @@ declare global {
   var steering: BroadcastChannel;
   function sendAll(count: number, options?: { inFlight?: number; from?: number }): Promise<string[]>;
   function consume(name: string, options?: { concurrency?: number; holdMs?: number }): void;
+  /** Makes this the tab that confirms what others note; `consume` waits for it. */
+  function keepRecord(): void;
   function note(entry: Omit<Noted, "at">): void;
 }
 

@@ -34,12 +34,16 @@ export function withAnySignal<T>(signals: (AbortSignal | undefined)[], run: (sig
   return result;
 }
 
-/** setTimeout for any duration: beyond 2^31−1 ms the platform's would fire at once. */
-export function setLongTimeout(run: () => void, ms: number): () => void {
+/**
+ * setTimeout for any duration: beyond 2^31−1 ms the platform's would fire at once. With `keepAlive: false` it does not
+ * keep a Node process running.
+ */
+export function setLongTimeout(run: () => void, ms: number, { keepAlive = true } = {}): () => void {
   const MAX = 2 ** 31 - 1;
   let timer: ReturnType<typeof setTimeout>;
   const arm = (left: number): void => {
     timer = setTimeout(() => (left > MAX ? arm(left - MAX) : run()), Math.min(left, MAX));
+    if (!keepAlive) (timer as { unref?: () => void }).unref?.();
   };
   arm(ms);
   return () => clearTimeout(timer);

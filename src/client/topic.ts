@@ -6,7 +6,7 @@ import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
 import { newId } from "../protocol/ids.js";
 import { liveEvents } from "./live.js";
-import { promised, andThen } from "./maybe.js";
+import { andThen, promised } from "./maybe.js";
 import { duration, integer, optionalText } from "./ranges.js";
 import type { Schema } from "./schema.js";
 import { createTopicReader } from "./topic-reader.js";

@@ -1,6 +1,6 @@
 interface Entry<T> {
   at: number;
-  /** Breaks ties in order of insertion. */
+  /** Breaks ties. */
   order: number;
   item: T;
 }
@@ -11,7 +11,7 @@ interface Entry<T> {
  */
 export class DueHeap<T> {
   #entries: Entry<T>[] = [];
-  #order = 0;
+  #added = 0;
   #compactAt = 64;
   readonly #alive: (item: T, at: number) => boolean;
 
@@ -19,9 +19,10 @@ export class DueHeap<T> {
     this.#alive = alive;
   }
 
-  add(at: number, item: T): void {
+  /** Of items that are due at the same time the lowest `order` goes first; by default, the first added. */
+  add(at: number, item: T, order: number = this.#added++): void {
     if (this.#entries.length >= this.#compactAt) this.#compact();
-    const entry = { at, order: this.#order++, item };
+    const entry = { at, order, item };
     const entries = this.#entries;
     let index = entries.length;
     entries.push(entry);

@@ -115,7 +115,8 @@ export function firstPlace(message: Message): Place {
   return { at: "ready", order: message.seq, readyAt: message.ageFrom, attempts: 0, lastError: undefined };
 }
 
-function isFirstPlace(message: Message, place: Place): boolean {
+/** Where it was sent to: it stands there without a row. */
+export function isFirstPlace(message: Message, place: Place): boolean {
   if (place.attempts > 0 || place.lastError !== undefined) return false;
   if (message.delayed) return place.at === "delayed" && place.dueAt === message.ageFrom && !place.retry;
   return place.at === "ready" && place.order === message.seq && place.readyAt === message.ageFrom;
@@ -132,11 +133,12 @@ function move(state: QueueState, message: Message, next: Place | undefined): voi
   message.place = next;
   if (next === undefined) return;
   state.count[next.at]++;
+  // Ties between due times are broken by what a restore and an undo know, too.
   if (next.at === "leased") {
     state.byDelivery.set(next.deliveryId, message);
-    state.leases.add(next.untilAt, { message, place: next });
+    state.leases.add(next.untilAt, { message, place: next }, next.order);
   } else if (next.at === "delayed") {
-    state.delayed.add(next.dueAt, { message, place: next });
+    state.delayed.add(next.dueAt, { message, place: next }, message.seq);
   }
   state.ready.enter(message, next);
 }

@@ -29,6 +29,7 @@ import {
   decodeMessage,
   decodePlace,
   idempotencyKeys,
+  isFirstPlace,
   messages,
   pauseFlag,
   places,
@@ -50,7 +51,11 @@ export const queue: Primitive<QueueState, "queue"> = {
   release(state, { owner, died }, ctx) {
     for (const message of [...state.byDelivery.values()]) {
       const place = message.place as LeasedPlace;
-      if (place.by === owner) giveBack(state, ctx, message, died ? place : untried(place));
+      if (place.by !== owner) continue;
+      if (!died) giveBack(ctx, message, place, place.attempts - 1);
+      else if (place.attempts < state.config.maxDeliveries || !bury(state, ctx, message, "max_deliveries_exceeded")) {
+        giveBack(ctx, message, place, place.attempts);
+      }
     }
   },
   *owners(state) {
@@ -103,7 +108,7 @@ export const queue: Primitive<QueueState, "queue"> = {
           const message = held(state, deliveryId, ctx);
           if (message === undefined) continue;
           const place = message.place as LeasedPlace;
-          giveBack(state, ctx, message, untried(place));
+          giveBack(ctx, message, place, place.attempts - 1);
           released++;
         }
         return released;
@@ -302,15 +307,10 @@ function nack(state: QueueState, body: Body<"queue.nack">, ctx: Context): boolea
   return true;
 }
 
-function untried(place: LeasedPlace): LeasedPlace {
-  return { ...place, attempts: place.attempts - 1 };
-}
-
 /** Back to the place it had before it was claimed. */
-function giveBack(state: QueueState, ctx: Context, message: Message, place: LeasedPlace): void {
-  const { attempts, lastError, order, readyAt } = place;
-  if (attempts >= state.config.maxDeliveries && bury(state, ctx, message, "max_deliveries_exceeded")) return;
-  ctx.put(places, message, { at: "ready", attempts, lastError, order, readyAt });
+function giveBack(ctx: Context, message: Message, { lastError, order, readyAt }: LeasedPlace, attempts: number): void {
+  const next: Place = { at: "ready", attempts, lastError, order, readyAt };
+  ctx.put(places, message, isFirstPlace(message, next) ? undefined : next);
 }
 
 function remove(message: Message, ctx: Context): void {

@@ -55,11 +55,8 @@ class MemoryBackend implements Backend {
 
   port<K extends Kind>(spec: InstanceSpec<K>): Port {
     let instance: Instance | undefined;
-    const open = (): Instance => {
-      const body = { name: spec.name, config: spec.config, durability: "memory" as const, seed: randomText(8) };
-      instance ??= this.#space.open(body, this.#now());
-      return instance;
-    };
+    const open = (): Instance =>
+      (instance ??= this.#space.open({ ...spec, durability: "memory", seed: randomText(8) }, this.#now()));
     return {
       call: (op, body, options) => this.#call(open(), op, body, options),
       listen: (listener) => this.#listen(open().key, listener),
@@ -114,6 +111,8 @@ class MemoryBackend implements Backend {
 
   #wait(call: MemoryCall, signal: AbortSignal | undefined): Promise<unknown> {
     this.#parked.add(call);
+    // From now on somebody waits for the alarm.
+    if (this.#parked.size === 1) this.#disarm();
     this.#arm();
     return new Promise((resolve, reject) => {
       const abort = (): void => {
@@ -159,14 +158,19 @@ class MemoryBackend implements Backend {
   #arm(): void {
     const dueAt = this.#space.dueAt();
     if (dueAt >= this.#alarmAt || this.status.state === "closed") return;
-    this.#stopAlarm?.();
+    this.#disarm();
     this.#alarmAt = dueAt;
-    this.#stopAlarm = setLongTimeout(() => this.#wake(), Math.max(0, dueAt - this.#now()));
+    const keepAlive = this.#parked.size > 0;
+    this.#stopAlarm = setLongTimeout(() => this.#wake(), Math.max(0, dueAt - this.#now()), { keepAlive });
+  }
+
+  #disarm(): void {
+    this.#stopAlarm?.();
+    this.#alarmAt = Infinity;
   }
 
   #wake(): void {
-    this.#stopAlarm?.();
-    this.#alarmAt = Infinity;
+    this.#disarm();
     this.#space.wake(this.#now());
     this.#drain();
   }

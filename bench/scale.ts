@@ -1,0 +1,157 @@
+/** P8, P9: what a backlog of 1,000,000 costs, per operation and in memory. */
+import { Worker } from "node:worker_threads";
+import type { Page } from "playwright-core";
+import { heapOf, openTabs } from "./browser.js";
+import type { Backlog, Costs, Kind } from "./engine-thread.js";
+import type { Run } from "./main.js";
+import { type Row, compare } from "./report.js";
+import { interleave } from "./rounds.js";
+
+const MANY = 1_000_000;
+const FEW = 1000;
+
+export async function scale(run: Run): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const kind of ["queue", "topic"] as const) {
+    run.progress(`scale: ${kind} in Node`);
+    rows.push(...(await engineCosts(kind)));
+  }
+  run.progress("scale: costs in the hub");
+  rows.push(...(await hubCosts()));
+  for (const count of [200_000, MANY]) {
+    run.progress(`scale: heap of ${count} messages in the hub`);
+    rows.push(await hubHeap(count));
+  }
+  return rows.sort((a, b) => a.target.localeCompare(b.target));
+}
+
+// --- The engine in Node ---------------------------------------------------------------------------------------------
+
+const OPERATIONS = {
+  queue: { add: "send", take: "claim + ack" },
+  topic: { add: "publish", take: "claim + commit" },
+};
+
+async function engineCosts(kind: Kind): Promise<Row[]> {
+  const many = startThread({ kind, waiting: MANY });
+  const few = startThread({ kind, waiting: FEW });
+  const bytes = await many.ask<number>("fill");
+  await few.ask("fill");
+  const costs = await interleave({ many: () => many.ask<Costs>("measure"), few: () => few.ask<Costs>("measure") });
+  await Promise.all([many.stop(), few.stop()]);
+  const { add, take } = OPERATIONS[kind];
+  return [
+    costRow(
+      `${kind} ${add}, engine in Node`,
+      costs.many.map((cost) => cost.add),
+      costs.few.map((cost) => cost.add),
+    ),
+    costRow(
+      `${kind} ${take}, engine in Node`,
+      costs.many.map((cost) => cost.take),
+      costs.few.map((cost) => cost.take),
+    ),
+    heapRow(`${kind}, engine in Node`, MANY, bytes),
+  ];
+}
+
+function startThread(backlog: Backlog) {
+  const worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData: backlog });
+  return {
+    ask: <Answer>(wanted: "fill" | "measure"): Promise<Answer> =>
+      new Promise((resolve, reject) => {
+        worker.once("message", resolve);
+        worker.once("error", reject);
+        worker.postMessage(wanted);
+      }),
+    stop: () => worker.terminate(),
+  };
+}
+
+// --- The hub --------------------------------------------------------------------------------------------------------
+
+async function hubCosts(): Promise<Row[]> {
+  const tabs = await openTabs();
+  try {
+    const page = await tabs.open();
+    for (const [space, count] of [
+      ["many", MANY],
+      ["few", FEW],
+    ] as const) {
+      await page.evaluate(([name, n]) => bench.fillQueue("memory", name, n), [space, count] as const);
+      await page.evaluate(([name, n]) => bench.fillTopic(name, n), [space, count] as const);
+    }
+    const queue = await interleave({
+      many: () => page.evaluate(() => bench.queueCosts("many", 20)),
+      few: () => page.evaluate(() => bench.queueCosts("few", 20)),
+    });
+    const topic = await interleave({
+      many: () => page.evaluate(() => bench.topicCosts("many", 20)),
+      few: () => page.evaluate(() => bench.topicCosts("few", 20)),
+    });
+    const take = <K extends string>(
+      name: string,
+      costs: { many: Record<K, number>[]; few: Record<K, number>[] },
+      key: K,
+    ) =>
+      costRow(
+        `${name}, tab and hub`,
+        costs.many.map((cost) => cost[key]),
+        costs.few.map((cost) => cost[key]),
+      );
+    return [
+      take("queue send", queue, "send"),
+      take("queue claim + ack", queue, "claimAndAck"),
+      take("topic publish", topic, "publish"),
+      take("topic claim + commit", topic, "claimAndCommit"),
+    ];
+  } finally {
+    await tabs.close();
+  }
+}
+
+/** Heap of the hub's worker per waiting durable message, everything written to the checkpoint. */
+async function hubHeap(count: number): Promise<Row> {
+  const tabs = await openTabs();
+  try {
+    const page = await tabs.open();
+    await page.evaluate(() => bench.fillQueue("relaxed", "heap", 1000));
+    const hub = await tabs.hub("heap");
+    await checkpointed(page, "heap");
+    const before = await heapOf(hub);
+    await page.evaluate((n) => bench.fillQueue("relaxed", "heap", n), count);
+    await checkpointed(page, "heap");
+    const bytes = ((await heapOf(hub)) - before) / count;
+    return heapRow("durable queue in the hub", count, bytes);
+  } finally {
+    await tabs.close();
+  }
+}
+
+/** Waits until the journal is empty: everything is in the checkpoint. */
+async function checkpointed(page: Page, space: string): Promise<void> {
+  while ((await page.evaluate((name) => bench.journalLength(name), space)) > 0) await page.waitForTimeout(100);
+}
+
+function costRow(label: string, ours: number[], other: number[]): Row {
+  return compare({
+    target: "P8",
+    label: `${label}, 1,000,000 waiting; other: 1,000 waiting`,
+    unit: "µs",
+    ours,
+    other,
+    wants: "≤ 1.3×",
+    met: ({ ratio }) => ratio <= 1.3,
+  });
+}
+
+function heapRow(label: string, count: number, bytes: number): Row {
+  return compare({
+    target: "P9",
+    label: `heap per waiting message of 100 B, ${label}, ${count.toLocaleString("en")} waiting`,
+    unit: "B",
+    ours: [bytes],
+    wants: "≤ 400 B",
+    met: ({ ours }) => ours <= 400,
+  });
+}

@@ -1,0 +1,16 @@
+import { sizes } from "../scripts/size.mjs";
+import { type Row, compare } from "./report.js";
+
+/** P17: what an app downloads. Measures dist/, so `npm run build` comes before. */
+export async function size(): Promise<Row[]> {
+  return (await sizes()).map(({ label, bytes, limit }) =>
+    compare({
+      target: "P17",
+      label: `${label}, min+gzip`,
+      unit: "KB",
+      ours: [bytes / 1000],
+      wants: `≤ ${limit / 1000} KB`,
+      met: () => bytes <= limit,
+    }),
+  );
+}

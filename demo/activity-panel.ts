@@ -1,0 +1,21 @@
+import { byId, el } from "./dom.js";
+import { timeOfDay } from "./format.js";
+import type { Look } from "./looks.js";
+import { type Line, follow, pulses } from "./space.js";
+
+const MAX_SHOWN = 80;
+const log = byId("log", HTMLOListElement);
+
+/** What all tabs did, newest first; a tab that comes later reads what happened before. */
+export function showActivity(): void {
+  void follow(pulses, "0-0", ({ data: { look, lines }, publishedAt }) => {
+    for (const line of lines) show(line, look, publishedAt);
+  });
+}
+
+function show({ tone, text }: Line, { name, colour }: Look, at: number): void {
+  const line = el("li", { "data-tone": tone }, el("i", { class: "dot" }), el("p", {}, el("b", {}, name), ` ${text}`), el("time", {}, timeOfDay(at)));
+  line.style.setProperty("--tab", colour);
+  log.prepend(line);
+  while (log.children.length > MAX_SHOWN) log.lastElementChild?.remove();
+}

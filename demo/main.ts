@@ -1,0 +1,25 @@
+import { showActivity } from "./activity-panel.js";
+import { showBreakPanel } from "./break-panel.js";
+import { showBurst } from "./burst.js";
+import { showHub } from "./hub-status.js";
+import { startMeter } from "./meter.js";
+import { joinTabs } from "./presence.js";
+import { showQueuePanel } from "./queue-panel.js";
+import { showSendPanel } from "./send-panel.js";
+import { showSpeed } from "./speed-panel.js";
+import { showTabs } from "./tabs.js";
+import { showTopicPanel } from "./topic-panel.js";
+import { showWorkerPanel } from "./worker-panel.js";
+
+showHub();
+showTabs();
+joinTabs();
+showSendPanel();
+showWorkerPanel();
+showQueuePanel();
+showBreakPanel();
+showTopicPanel();
+showActivity();
+showSpeed();
+showBurst();
+startMeter();
