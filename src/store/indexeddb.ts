@@ -170,10 +170,13 @@ class IndexedDbJournal implements Journal {
         const handle = await this.#open();
         await transact(handle, stores, durability, (tx) => {
           const owner = tx.objectStore(META).get(OWNER);
+          const again = attempt > 0;
           owner.onsuccess = () => {
             if (owner.result !== this.#options.epoch) abort(tx, new TabloomError("FENCED", "another hub owns this space"));
+            // Everything is asked for already: no need to wait for the answers before the commit.
+            else if (!again) tx.commit();
           };
-          fill(tx, attempt > 0);
+          fill(tx, again);
         });
         return;
       } catch (error) {
@@ -210,7 +213,6 @@ function transact(
       reject(error);
       tx.abort();
     }
-    // commit() saves the wait for the last request's event, but would skip what a handler still wants to add.
   });
 }
 

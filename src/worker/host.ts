@@ -13,9 +13,11 @@ import { FanOut } from "./fan-out.js";
 import { Liveness } from "./liveness.js";
 import { type Exchange, type HubCall, Session, parseSessionRow } from "./session.js";
 
-/** A checkpoint begins when nothing was committed for this long, or when this many rows wait. */
+/** A checkpoint begins when nothing was committed for this long, and steps back as soon as something is. */
 const CHECKPOINT_IDLE_MS = 500;
-const CHECKPOINT_ROWS = 100_000;
+const QUIET_MS = 50;
+/** When this many rows wait, it goes on between appends, whatever the load. */
+const CHECKPOINT_ROWS = 250_000;
 
 export interface HostOptions {
   space: string;
@@ -45,6 +47,7 @@ export class Host {
   #removals: Write[] = [];
   #removing: Write[] = [];
   #checkpointTimer: ReturnType<typeof setTimeout> | undefined;
+  #committedAt = 0;
   #clockOffset = 0;
   #testClock = false;
   #closed = false;
@@ -250,6 +253,7 @@ export class Host {
       exchanges.set(exchange, session);
     }
     for (const [exchange, session] of exchanges) session.flush(exchange, this.epoch);
+    this.#committedAt = performance.now();
     if (announced.length > 0) this.#fanOut.announce(announced, (key) => (this.#listeners.get(key) ?? 0) > 0);
     this.#checkpointSoon();
   }
@@ -314,10 +318,18 @@ export class Host {
     this.#checkpointTimer = setTimeout(() => void this.#checkpoint(), CHECKPOINT_IDLE_MS);
   }
 
+  /** Between two slices of a checkpoint: appends go first, and traffic keeps the disk to itself. */
+  async #breathe(): Promise<void> {
+    await this.#committer.appendDone();
+    while (!this.#closed && this.#checkpointer.backlog < CHECKPOINT_ROWS && performance.now() - this.#committedAt < QUIET_MS) {
+      await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    }
+  }
+
   async #checkpoint(): Promise<void> {
     if (this.#closed || !this.#options.journal.durable) return;
     try {
-      await this.#checkpointer.run(() => this.#committer.appendDone());
+      await this.#checkpointer.run(() => this.#breathe());
     } catch (error) {
       // The journal still has everything; the next commit tries again. Ownership lost shows there, too.
       if (!(error instanceof TabloomError)) reportError(error);
