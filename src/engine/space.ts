@@ -8,7 +8,7 @@
  *             ▼ │
  *            parked ── waitUntil, cancel, owner gone ──▶ settled with the command's "none", or dropped
  */
-import type { Body, CommandName, Configs, Durability, InstanceName, Kind, OpenBody, Reply } from "../protocol/commands.js";
+import type { Body, CommandName, OpenBody, Reply } from "../protocol/commands.js";
 import { commandTraits } from "../protocol/commands.js";
 import { CapacityError, TabloomError } from "../protocol/errors.js";
 import type { InstanceEvent } from "../protocol/events.js";
@@ -17,36 +17,19 @@ import { instanceKey } from "../protocol/names.js";
 import type { Announced, Call, Outcome, Settled } from "./call.js";
 import { DueHeap } from "./due-heap.js";
 import type { Instance } from "./instance.js";
+import {
+  Instances,
+  type Registration,
+  assertCompatible,
+  isSame,
+  registrationOf,
+  registrations,
+} from "./instances.js";
+import { Parking } from "./parking.js";
 import type { AnyPrimitive, Context, Released, Rule, StoredRows, Table } from "./primitive.js";
-import { queue } from "./queue.js";
-import { topic } from "./topic.js";
 import { Turn, parseRowKey } from "./turn.js";
 
-const primitives = { queue, topic } satisfies { [K in Kind]: unknown } as unknown as Record<Kind, AnyPrimitive>;
-
 type AnyRule = Rule<unknown, CommandName>;
-
-/** What an instance is, as a row; its number is the row's key. */
-const registrations: Table<Space, Instance, Registration> = {
-  letter: "i",
-  key: (instance) => instance.number,
-  get: (space, instance) => (space.find(instance.key) === instance ? registrationOf(instance) : undefined),
-  set(space, instance, value) {
-    if (value === undefined) return space.forget(instance);
-    space.register(instance);
-    instance.config = value.config;
-    instance.durability = value.durability;
-    instance.primitive.configure(instance.state, value.config);
-  },
-  encode: ({ name, config, durability, seed }) => ({ name: { ...name }, config: { ...config }, durability, seed }),
-};
-
-interface Registration {
-  readonly name: InstanceName;
-  readonly config: Configs[Kind];
-  readonly durability: Durability;
-  readonly seed: string;
-}
 
 const MAX_INSTANCES = 100_000;
 
@@ -63,21 +46,29 @@ export class Space implements Context {
   announced: Announced[] = [];
   #current: Instance;
   readonly #root: Instance;
-  readonly #instances = new Map<string, Instance>();
-  readonly #byNumber = new Map<number, Instance>();
-  #nextNumber = 1;
+  readonly #instances = new Instances();
   #arrivals = 0;
   #changed = false;
   readonly #alarms = new DueHeap<Instance>((instance, at) => instance.alarmAt === at);
-  readonly #waits = new DueHeap<Call>((call, at) => call.parkedIn !== undefined && call.waitUntil === at);
+  readonly #parking = new Parking();
 
   constructor() {
     // Registrations are changes of the space itself; instance 0 stands for it.
     this.#root = {
-      number: 0, key: "", name: { prefix: "", kind: "queue", tenantId: "", id: "" }, seed: "",
-      primitive: { configure() {}, dueAt: () => Infinity } as unknown as AnyPrimitive,
-      state: this, config: {} as never, durability: "relaxed", changedIn: 0, dueAt: Infinity, alarmAt: Infinity,
-      lanes: new Map(), waiters: 0, gone: false,
+      number: 0,
+      key: "",
+      name: { prefix: "", kind: "queue", tenantId: "", id: "" },
+      seed: "",
+      primitive: { dueAt: () => Infinity } as unknown as AnyPrimitive,
+      state: this.#instances,
+      config: {} as never,
+      durability: "relaxed",
+      changedIn: 0,
+      dueAt: Infinity,
+      alarmAt: Infinity,
+      lanes: new Map(),
+      waiters: 0,
+      gone: false,
     };
     this.#current = this.#root;
   }
@@ -112,19 +103,11 @@ export class Space implements Context {
 
   /** Opens an instance: creates it, takes over other limits, or refuses what contradicts it. */
   open(body: OpenBody, now: number): Instance {
-    const key = instanceKey(body.name);
-    const existing = this.#instances.get(key);
-    if (existing === undefined) return this.#create(key, body);
-    const { primitive } = existing;
-    const fixed = primitive.fixed.find((field) => !Object.is(readField(existing.config, field), readField(body.config, field)));
-    if (fixed !== undefined) {
-      throw conflict(body.name, fixed, readField(existing.config, fixed), readField(body.config, fixed));
-    }
-    if ((existing.durability === "memory") !== (body.durability === "memory")) {
-      throw conflict(body.name, "durability", existing.durability, body.durability);
-    }
-    const same = JSON.stringify(existing.config) === JSON.stringify(body.config) && existing.durability === body.durability;
-    if (!same) this.#reconfigure(existing, body, now);
+    this.now = now;
+    const existing = this.#instances.find(instanceKey(body.name));
+    if (existing === undefined) return this.#create(body);
+    assertCompatible(existing, body);
+    if (!isSame(existing, body)) this.#reconfigure(existing, body);
     return existing;
   }
 
@@ -138,25 +121,8 @@ export class Space implements Context {
     return this.#root;
   }
 
-  find(key: string): Instance | undefined {
-    return this.#instances.get(key);
-  }
-
   instances(): Iterable<Instance> {
-    return this.#instances.values();
-  }
-
-  register(instance: Instance): void {
-    instance.gone = false;
-    this.#instances.set(instance.key, instance);
-    this.#byNumber.set(instance.number, instance);
-    this.#nextNumber = Math.max(this.#nextNumber, instance.number + 1);
-  }
-
-  forget(instance: Instance): void {
-    instance.gone = true;
-    this.#instances.delete(instance.key);
-    this.#byNumber.delete(instance.number);
+    return this.#instances.all();
   }
 
   // --- Calls ------------------------------------------------------------------------------------------------------
@@ -186,9 +152,8 @@ export class Space implements Context {
 
   /** Gives up a parked call: it settles with nothing, or not at all when its owner is gone. */
   cancel(call: Call, now: number, answer: boolean): void {
-    if (call.parkedIn === undefined) return;
+    if (!this.#parking.unpark(call)) return;
     this.now = now;
-    this.#unpark(call);
     if (answer) this.#settle(call, { ok: true, value: noneOf(call) });
   }
 
@@ -196,7 +161,7 @@ export class Space implements Context {
   release(released: Released, now: number): void {
     this.now = now;
     this.turn.released.push(released);
-    for (const instance of this.#instances.values()) {
+    for (const instance of this.#instances.all()) {
       this.#enter(instance, "");
       instance.primitive.release(instance.state, released, this);
       this.#after(instance);
@@ -212,15 +177,15 @@ export class Space implements Context {
       this.#after(instance);
       this.#schedule(instance);
     }
-    for (let call; (call = this.#waits.take(now)); ) {
-      this.#unpark(call);
+    for (let call; (call = this.#parking.overdue(now)); ) {
+      this.#parking.unpark(call);
       this.#settle(call, { ok: true, value: noneOf(call) });
     }
   }
 
   /** When `wake` has something to do, or Infinity. */
   dueAt(): number {
-    return Math.min(this.#alarms.dueAt(), this.#waits.dueAt());
+    return Math.min(this.#alarms.dueAt(), this.#parking.dueAt());
   }
 
   // --- Turns ------------------------------------------------------------------------------------------------------
@@ -267,7 +232,7 @@ export class Space implements Context {
       this.#restoreInstance(Number(key), value as unknown as Registration, byInstance.get(Number(key)) ?? new Map());
     }
     const owners = new Set<string>();
-    for (const instance of this.#instances.values()) {
+    for (const instance of this.#instances.all()) {
       for (const owner of instance.primitive.owners(instance.state)) owners.add(owner);
     }
     return owners;
@@ -275,47 +240,34 @@ export class Space implements Context {
 
   // --- Inside -----------------------------------------------------------------------------------------------------
 
-  #create(key: string, { name, config, durability, seed }: OpenBody): Instance {
+  #create(body: OpenBody): Instance {
     if (this.#instances.size >= MAX_INSTANCES) throw new CapacityError({ bound: "instances", limit: MAX_INSTANCES });
-    const instance = this.#make(this.#nextNumber++, { name, config, durability, seed }, key);
-    if (durability === "memory") this.register(instance);
-    else {
-      this.#current = this.#root;
-      this.put(registrations, instance, registrationOf(instance));
-      instance.changedIn = this.turn.id;
-    }
+    const instance = this.#instances.make(body);
+    if (body.durability === "memory") this.#instances.add(instance);
+    else this.#putRegistration(instance, registrationOf(instance));
     return instance;
   }
 
-  #make(number: number, registration: Registration, key = instanceKey(registration.name)): Instance {
-    const { name, config, durability, seed } = registration;
-    const primitive = primitives[name.kind];
-    return {
-      number, key, name, primitive, seed, config, durability,
-      state: primitive.create(config as never, seed),
-      changedIn: 0, dueAt: Infinity, alarmAt: Infinity, lanes: new Map(), waiters: 0, gone: false,
-    };
+  #putRegistration(instance: Instance, registration: Registration): void {
+    this.#current = this.#root;
+    this.put(registrations, instance, registration);
+    instance.changedIn = this.turn.id;
   }
 
   #restoreInstance(number: number, registration: Registration, rows: StoredRows): void {
-    const instance = this.#make(number, registration);
-    this.register(instance);
+    const instance = this.#instances.make(registration, number);
+    this.#instances.add(instance);
     instance.primitive.restore(instance.state, rows);
     this.#schedule(instance);
   }
 
-  #reconfigure(instance: Instance, { config, durability }: OpenBody, now: number): void {
-    this.now = now;
-    if (instance.durability === "memory") {
-      instance.config = config;
-      instance.primitive.configure(instance.state, config as never);
-    } else {
-      this.#current = this.#root;
-      this.put(registrations, instance, { ...registrationOf(instance), config, durability });
-      instance.changedIn = this.turn.id;
-    }
+  #reconfigure(instance: Instance, { config, durability }: OpenBody): void {
+    const registration = { ...registrationOf(instance), config, durability };
+    if (instance.durability === "memory") registrations.set(this.#instances, instance, registration);
+    else this.#putRegistration(instance, registration);
     this.#enter(instance, "");
     this.emit({ type: "instance.reconfigured", config }, 0);
+    this.#changed = true;
     this.#after(instance);
   }
 
@@ -356,32 +308,8 @@ export class Space implements Context {
 
   #park(call: Call): void {
     const { waits } = ruleOf(call.instance, call.op);
-    if (waits === undefined || call.waitUntil <= this.now) {
-      this.#settle(call, { ok: true, value: noneOf(call) });
-      return;
-    }
-    const { instance } = call;
-    const name = waits.lane(call.body);
-    const lane = getOrAdd(instance.lanes, name, () => new Set<Call>());
-    lane.add(call);
-    // Only after an undo: those that came later stand behind again.
-    if (call.arrival !== this.#arrivals) {
-      const sorted = [...lane].sort((a, b) => a.arrival - b.arrival);
-      lane.clear();
-      for (const waiter of sorted) lane.add(waiter);
-    }
-    instance.waiters++;
-    call.parkedIn = name;
-    this.#waits.add(call.waitUntil, call);
-  }
-
-  #unpark(call: Call): void {
-    const { instance } = call;
-    const lane = instance.lanes.get(call.parkedIn!)!;
-    lane.delete(call);
-    if (lane.size === 0) instance.lanes.delete(call.parkedIn!);
-    instance.waiters--;
-    call.parkedIn = undefined;
+    if (waits && call.waitUntil > this.now) this.#parking.park(call, waits.lane(call.body));
+    else this.#settle(call, { ok: true, value: noneOf(call) });
   }
 
   #wakeInstance(instance: Instance): void {
@@ -404,7 +332,7 @@ export class Space implements Context {
       for (const call of lane) {
         const outcome = this.#attempt(call);
         if (outcome === undefined) break;
-        this.#unpark(call);
+        this.#parking.unpark(call);
         this.#settle(call, outcome);
       }
     }
@@ -434,21 +362,6 @@ function ruleOf(instance: Instance, op: CommandName): AnyRule {
 
 function noneOf(call: Call): unknown {
   return ruleOf(call.instance, call.op).waits?.none(call.body as Body<CommandName>) ?? null;
-}
-
-function registrationOf({ name, config, durability, seed }: Instance): Registration {
-  return { name, config, durability, seed };
-}
-
-function readField(config: Configs[Kind], field: string): unknown {
-  return (config as unknown as Record<string, unknown>)[field];
-}
-
-function conflict(name: InstanceName, field: string, stored: unknown, asked: unknown): TabloomError {
-  return new TabloomError(
-    "CONFLICT",
-    `${name.kind} "${name.id}" exists with ${field} ${JSON.stringify(stored)}; it cannot be opened with ${JSON.stringify(asked)}`,
-  );
 }
 
 function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {

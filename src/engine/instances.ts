@@ -1,0 +1,111 @@
+import type { Configs, Durability, InstanceName, Kind, OpenBody } from "../protocol/commands.js";
+import { TabloomError } from "../protocol/errors.js";
+import { instanceKey } from "../protocol/names.js";
+import type { Instance } from "./instance.js";
+import type { AnyPrimitive, Table } from "./primitive.js";
+import { queue } from "./queue.js";
+import { topic } from "./topic.js";
+
+const primitives = { queue, topic } satisfies { [K in Kind]: unknown } as unknown as Record<Kind, AnyPrimitive>;
+
+/** What an instance is, apart from its state. */
+export interface Registration {
+  readonly name: InstanceName;
+  readonly config: Configs[Kind];
+  readonly durability: Durability;
+  readonly seed: string;
+}
+
+/** The instances of a space, by name and by number. */
+export class Instances {
+  readonly #byKey = new Map<string, Instance>();
+  #nextNumber = 1;
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  all(): Iterable<Instance> {
+    return this.#byKey.values();
+  }
+
+  find(key: string): Instance | undefined {
+    return this.#byKey.get(key);
+  }
+
+  add(instance: Instance): void {
+    instance.gone = false;
+    this.#byKey.set(instance.key, instance);
+    this.#nextNumber = Math.max(this.#nextNumber, instance.number + 1);
+  }
+
+  remove(instance: Instance): void {
+    instance.gone = true;
+    this.#byKey.delete(instance.key);
+  }
+
+  /** An instance with empty state, not yet among the others. */
+  make({ name, config, durability, seed }: Registration, number = this.#nextNumber++): Instance {
+    const primitive = primitives[name.kind];
+    return {
+      number,
+      key: instanceKey(name),
+      name,
+      primitive,
+      seed,
+      config,
+      durability,
+      state: primitive.create(config as never, seed),
+      changedIn: 0,
+      dueAt: Infinity,
+      alarmAt: Infinity,
+      lanes: new Map(),
+      waiters: 0,
+      gone: false,
+    };
+  }
+}
+
+/** Registrations as rows of the space itself: the key is the instance's number. */
+export const registrations: Table<Instances, Instance, Registration> = {
+  letter: "i",
+  key: (instance) => instance.number,
+  get: (instances, instance) => (instances.find(instance.key) === instance ? registrationOf(instance) : undefined),
+  set(instances, instance, value) {
+    if (value === undefined) return instances.remove(instance);
+    instances.add(instance);
+    instance.config = value.config;
+    instance.durability = value.durability;
+    instance.primitive.configure(instance.state, value.config);
+  },
+  encode: ({ name, config, durability, seed }) => ({ name: { ...name }, config: { ...config }, durability, seed }),
+};
+
+export function registrationOf({ name, config, durability, seed }: Instance): Registration {
+  return { name, config, durability, seed };
+}
+
+/** Throws `CONFLICT` when an instance that exists cannot be opened like this. */
+export function assertCompatible(existing: Instance, { name, config, durability }: OpenBody): void {
+  const fixed = existing.primitive.fixed.find((field) => readField(existing.config, field) !== readField(config, field));
+  if (fixed !== undefined) throw conflict(name, fixed, readField(existing.config, fixed), readField(config, fixed));
+  if ((existing.durability === "memory") !== (durability === "memory")) {
+    throw conflict(name, "durability", existing.durability, durability);
+  }
+}
+
+/** Whether opening changes nothing. */
+export function isSame(existing: Instance, { config, durability }: OpenBody): boolean {
+  return existing.durability === durability && JSON.stringify(existing.config) === JSON.stringify(config);
+}
+
+function readField(config: Configs[Kind], field: string): unknown {
+  return (config as unknown as Record<string, unknown>)[field];
+}
+
+function conflict(name: InstanceName, field: string, stored: unknown, asked: unknown): TabloomError {
+  return new TabloomError(
+    "CONFLICT",
+    `${name.kind} "${name.id}" exists with ${field} ${JSON.stringify(stored)}; it cannot be opened with ${JSON.stringify(asked)}`,
+  );
+}
