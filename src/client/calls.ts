@@ -138,13 +138,14 @@ export class Calls {
     this.#flush();
   }
 
-  /** Rejects everything. */
+  /** Ends everything: who waits for something to come is told that nothing does, the others why. */
   close(error: Error): void {
     this.#stopTimer?.();
     this.#outgoing.length = 0;
     for (const pending of [...this.#pending.values()]) {
       this.#remove(pending);
-      if (!pending.abandoned) pending.reject(error);
+      const waits = (pending.body as { waitMs?: number }).waitMs !== undefined;
+      if (!pending.abandoned) pending.reject(waits ? new AbortError(error) : error);
     }
   }
 

@@ -21,6 +21,7 @@ export function createStream<T>({ pull, endWhenEmpty, signals, onDone }: StreamO
   const stopped = new AbortController();
   const { signal, release } = anySignal(stopped.signal, ...signals);
   let current: T | undefined;
+  let begun = false;
   /** Calls of `next` that overlap are answered one after the other. */
   let queue: Promise<unknown> = Promise.resolve();
 
@@ -38,6 +39,7 @@ export function createStream<T>({ pull, endWhenEmpty, signals, onDone }: StreamO
     for (let failures = 0; !signal.aborted; ) {
       try {
         const item = await pull(signal);
+        begun = true;
         if (item !== null) {
           current = item;
           return { done: false, value: item };
@@ -45,7 +47,8 @@ export function createStream<T>({ pull, endWhenEmpty, signals, onDone }: StreamO
         if (endWhenEmpty) return finish();
         failures = 0;
       } catch (error) {
-        if (signal.aborted) break;
+        // Closed under a stream that was running: its end. Opened on what is closed already: the caller's mistake.
+        if (signal.aborted || (begun && error instanceof TabloomError && error.code === "CLOSED")) break;
         if (!(error instanceof TabloomError && error.retryable)) {
           finish();
           throw error;

@@ -1,0 +1,60 @@
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { build } from "vite";
+import { casesOf, fullName } from "../test/conformance/conformance.js";
+import { type CaseOutcome, writeOutcomes } from "../test/conformance/table.js";
+import { type Profile, openDiskProfile } from "./support/browser.js";
+import { type Site, serve } from "./support/server.js";
+
+let site: Site;
+let profile: Profile;
+let page: Page;
+
+beforeAll(async () => {
+  // The package itself stays outside: the page gets it from its import map, as it was built.
+  await build({
+    configFile: false,
+    logLevel: "error",
+    build: {
+      outDir: ".out/conformance-page",
+      minify: false,
+      lib: { entry: join("test", "conformance", "browser.ts"), formats: ["es"], fileName: "cases" },
+      rolldownOptions: { external: ["tabloom"] },
+    },
+  });
+  site = await serve();
+  profile = await openDiskProfile();
+  page = await profile.open(site.origin, "/e2e/pages/conformance.html");
+});
+
+afterAll(async () => {
+  await profile.close();
+  await site.close();
+});
+
+for (const backend of ["hub+indexeddb", "hub+memory"] as const) {
+  const outcomes: CaseOutcome[] = [];
+
+  describe(`conformance on ${backend}, real Chromium`, () => {
+    afterAll(() => writeOutcomes(backend, outcomes));
+
+    for (const conformanceCase of casesOf()) {
+      const { primitive, name } = conformanceCase;
+      test(fullName(conformanceCase), async ({ skip }) => {
+        const reason = conformanceCase.skip[backend];
+        if (reason !== undefined) {
+          outcomes.push({ primitive, name, result: "skipped", reason });
+          return skip(reason);
+        }
+        try {
+          await page.evaluate(([title, world]) => conformance.run(title, world), [fullName(conformanceCase), backend] as const);
+          outcomes.push({ primitive, name, result: "passed" });
+        } catch (error) {
+          outcomes.push({ primitive, name, result: "failed", reason: String(error) });
+          throw error;
+        }
+      });
+    }
+  });
+}
