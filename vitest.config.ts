@@ -1,9 +1,13 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import manifest from "./package.json" with { type: "json" };
 
 export default defineConfig({
   define: { __VERSION__: JSON.stringify(manifest.version) },
+  // Snippets of the docs run on the memory flavour.
+  resolve: { alias: { tabloom: fileURLToPath(new URL("src/memory.ts", import.meta.url)) } },
   test: {
+    globalSetup: ["test/conformance/table.setup.ts"],
     projects: [
       {
         extends: true,

@@ -42,7 +42,9 @@ const conformance: Conformance = {
   names: () => casesOf().map(fullName),
   skips: (world) => {
     const skipped = casesOf().filter(({ skip }) => skip[world] !== undefined);
-    return Object.fromEntries(skipped.map((conformanceCase) => [fullName(conformanceCase), conformanceCase.skip[world]!]));
+    return Object.fromEntries(
+      skipped.map((conformanceCase) => [fullName(conformanceCase), conformanceCase.skip[world]!]),
+    );
   },
   async run(name, world) {
     const found = casesOf().find((conformanceCase) => fullName(conformanceCase) === name);

@@ -41,7 +41,10 @@ export interface Case {
 type Run = Case["run"];
 
 /** Cases by name; an entry with `skip` says where it does not run, and why. */
-export function cases(primitive: Primitive, table: Record<string, Run | { skip: Record<string, string>; run: Run }>): Case[] {
+export function cases(
+  primitive: Primitive,
+  table: Record<string, Run | { skip: Record<string, string>; run: Run }>,
+): Case[] {
   return Object.entries(table).map(([name, entry]) =>
     typeof entry === "function" ? { primitive, name, skip: {}, run: entry } : { primitive, name, ...entry },
   );

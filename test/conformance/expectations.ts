@@ -14,7 +14,10 @@ export async function rejection(promise: Promise<unknown>): Promise<Error> {
 }
 
 /** Rejects with one of tabloom's errors; returns it, for its fields. */
-export async function rejectsWith<E extends entry.TabloomError>(promise: Promise<unknown>, code: entry.ErrorCode): Promise<E> {
+export async function rejectsWith<E extends entry.TabloomError>(
+  promise: Promise<unknown>,
+  code: entry.ErrorCode,
+): Promise<E> {
   return hasCode<E>(await rejection(promise), code);
 }
 

@@ -13,14 +13,22 @@ export const queueDead = cases("queue", {
   "a nack after maxDeliveries claims is the end": async (world) => {
     const queue = world.queue({ id: world.id(), schema, delivery: { maxDeliveries: 3 } });
     const { messageId } = await queue.send({ data: "a", orderingKey: "k", meta: { m: 1 } });
-    for (const error of ["first", "second"]) assert.isTrue(await (await take(queue)).nack({ error, reason: "ignored" }));
+    for (const error of ["first", "second"])
+      assert.isTrue(await (await take(queue)).nack({ error, reason: "ignored" }));
     assert.lengthOf((await queue.dlq.list()).entries, 0);
     assert.isTrue(await (await take(queue)).nack());
     await nothing(queue);
     const { entries, next } = await queue.dlq.list();
     assert.isUndefined(next);
     const [dead] = entries;
-    assert.include(dead, { messageId, data: "a", attempts: 3, reason: "max_deliveries_exceeded", lastError: "second", orderingKey: "k" });
+    assert.include(dead, {
+      messageId,
+      data: "a",
+      attempts: 3,
+      reason: "max_deliveries_exceeded",
+      lastError: "second",
+      orderingKey: "k",
+    });
     assert.deepEqual(dead!.meta, { m: 1 });
     assert.isNumber(dead!.movedAt);
   },
@@ -112,13 +120,22 @@ export const queueDead = cases("queue", {
     const held = await queue.recvMany({ max: 10 });
     for (const message of held) await message.nack({ deadLetter: true });
     const first = await queue.dlq.list({ limit: 3 });
-    assert.deepEqual(first.entries.map(({ data }) => data), ["a", "b", "c"]);
+    assert.deepEqual(
+      first.entries.map(({ data }) => data),
+      ["a", "b", "c"],
+    );
     // Pages do not shift when entries before them go.
     await queue.dlq.remove(first.entries[2]!.messageId);
     const second = await queue.dlq.list({ limit: 3, after: first.next! });
-    assert.deepEqual(second.entries.map(({ data }) => data), ["d", "e", "f"]);
+    assert.deepEqual(
+      second.entries.map(({ data }) => data),
+      ["d", "e", "f"],
+    );
     const third = await queue.dlq.list({ limit: 3, after: second.next! });
-    assert.deepEqual(third.entries.map(({ data }) => data), ["g"]);
+    assert.deepEqual(
+      third.entries.map(({ data }) => data),
+      ["g"],
+    );
     assert.isUndefined(third.next);
     const whole = await queue.dlq.list({ limit: 6 });
     assert.lengthOf(whole.entries, 6);
@@ -144,7 +161,10 @@ export const queueDead = cases("queue", {
     assert.isTrue(await queue.dlq.remove(a!.messageId));
     assert.isFalse(await queue.dlq.remove(a!.messageId));
     assert.isFalse(await queue.dlq.remove("no such id"));
-    assert.deepEqual((await queue.dlq.list()).entries.map(({ data }) => data), ["b"]);
+    assert.deepEqual(
+      (await queue.dlq.list()).entries.map(({ data }) => data),
+      ["b"],
+    );
   },
 
   "redrive brings entries back: same ids, attempt 0, at the back": async (world) => {
@@ -169,7 +189,10 @@ export const queueDead = cases("queue", {
     assert.strictEqual(await queue.dlq.redrive({ ids: [c!, "no such id", a!, a!] }), 2);
     assert.strictEqual(await queue.dlq.redrive({ ids: [] }), 0);
     assert.deepEqual((await drain(queue)).sort(), ["a", "c"]);
-    assert.deepEqual((await queue.dlq.list()).entries.map(({ data }) => data), ["b"]);
+    assert.deepEqual(
+      (await queue.dlq.list()).entries.map(({ data }) => data),
+      ["b"],
+    );
   },
 
   "redrive takes either ids or all": async (world) => {
@@ -231,7 +254,10 @@ export const queueDead = cases("queue", {
     await world.advance(40_000);
     await b!.nack({ deadLetter: true });
     await world.advance(20_001);
-    assert.deepEqual((await queue.dlq.list()).entries.map(({ data }) => data), ["b"]);
+    assert.deepEqual(
+      (await queue.dlq.list()).entries.map(({ data }) => data),
+      ["b"],
+    );
     assert.strictEqual((await queue.stats()).dead, 1);
     await world.advance(40_000);
     assert.lengthOf((await queue.dlq.list()).entries, 0);
@@ -252,7 +278,10 @@ export const queueDead = cases("queue", {
     await queue.dlq.purge();
     assert.isTrue(await again.nack());
     await nothing(queue);
-    assert.deepEqual((await queue.dlq.list()).entries.map(({ data }) => data), ["b"]);
+    assert.deepEqual(
+      (await queue.dlq.list()).entries.map(({ data }) => data),
+      ["b"],
+    );
   },
 
   "an unreadable message does not block the others when the dead letters are full": async (world) => {
@@ -265,7 +294,10 @@ export const queueDead = cases("queue", {
     await reader.dlq.purge();
     await world.advance(60_000);
     await nothing(reader);
-    assert.deepEqual((await reader.dlq.list()).entries.map(({ data }) => data), [2]);
+    assert.deepEqual(
+      (await reader.dlq.list()).entries.map(({ data }) => data),
+      [2],
+    );
   },
 
   "a dead message's idempotency key is still known": async (world) => {

@@ -22,7 +22,7 @@ export const queueIdentity = cases("queue", {
     await nothing(world.queue({ id: `${id}x`, schema }));
   },
 
-  "tenantId defaults to \"default\"": async (world) => {
+  'tenantId defaults to "default"': async (world) => {
     const id = world.id();
     await world.queue({ id, schema }).send({ data: "a" });
     assert.deepEqual(await drain(world.queue({ id, schema, tenantId: "default" })), ["a"]);
@@ -33,7 +33,8 @@ export const queueIdentity = cases("queue", {
     const parts = ["a", "a:b", ":", "a/b", '"', '","', "\\", "[", "\u0000", "%3A", "ä", "😀"];
     const tuples = parts.flatMap((prefix) => parts.map((tenantId) => ({ prefix, tenantId, id: `${id}:${tenantId}` })));
     for (const tuple of tuples) await world.queue({ ...tuple, schema }).send({ data: JSON.stringify(tuple) });
-    for (const tuple of tuples) assert.deepEqual(await drain(world.queue({ ...tuple, schema })), [JSON.stringify(tuple)]);
+    for (const tuple of tuples)
+      assert.deepEqual(await drain(world.queue({ ...tuple, schema })), [JSON.stringify(tuple)]);
   },
 
   "prefix, tenant and id that join to the same text stay apart": async (world) => {
@@ -89,7 +90,10 @@ export const queueIdentity = cases("queue", {
     for (const message of await queue.recvMany({ ...other, max: 3 })) assert.isTrue(await message.nack());
     assert.lengthOf((await queue.dlq.list()).entries, 0);
     const { entries } = await queue.dlq.list(other);
-    assert.deepEqual(entries.map(({ data }) => data), ["1", "2", "3"]);
+    assert.deepEqual(
+      entries.map(({ data }) => data),
+      ["1", "2", "3"],
+    );
     const ids = entries.map(({ messageId }) => messageId);
     assert.isFalse(await queue.dlq.remove(ids[0]!));
     assert.isTrue(await queue.dlq.remove(ids[0]!, other));

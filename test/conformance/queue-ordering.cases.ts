@@ -79,7 +79,10 @@ export const queueOrdering = cases("queue", {
     await sendKeyed(queue, "a1", "a2", "b1");
     await (await take(queue)).nack();
     const order = await drain(queue);
-    assert.deepEqual(order.filter((data) => data.startsWith("a")), ["a1", "a2"]);
+    assert.deepEqual(
+      order.filter((data) => data.startsWith("a")),
+      ["a1", "a2"],
+    );
     assert.include(order, "b1");
   },
 
@@ -129,20 +132,29 @@ export const queueOrdering = cases("queue", {
     assert.strictEqual((await take(queue)).data, "a1");
     await world.advance(LEASE + 1);
     assert.strictEqual((await take(queue)).data, "a2");
-    assert.deepEqual((await queue.dlq.list()).entries.map(({ data }) => data), ["a1"]);
+    assert.deepEqual(
+      (await queue.dlq.list()).entries.map(({ data }) => data),
+      ["a1"],
+    );
   },
 
   "an unreadable message does not block its key": async (world) => {
     const id = world.id();
     const settings = { id, ordering: { mode: "ordering_key_partitioned" as const } };
     const writer = world.queue({ ...settings, schema: z.unknown() });
-    await writer.sendMany([{ data: 1, orderingKey: "a" }, { data: "a2", orderingKey: "a" }]);
+    await writer.sendMany([
+      { data: 1, orderingKey: "a" },
+      { data: "a2", orderingKey: "a" },
+    ]);
     assert.deepEqual(await drain(world.queue({ ...settings, schema })), ["a2"]);
   },
 
   "a message too old for delivery does not block its key": async (world) => {
     const queue = world.queue({
-      id: world.id(), schema, ordering: { mode: "ordering_key_partitioned" }, limits: { maxMessageAgeMs: 60_000 },
+      id: world.id(),
+      schema,
+      ordering: { mode: "ordering_key_partitioned" },
+      limits: { maxMessageAgeMs: 60_000 },
     });
     await queue.send({ data: "a1", orderingKey: "a" });
     await world.advance(50_000);

@@ -164,9 +164,15 @@ export const queueRecv = cases("queue", {
     const queue = world.queue({ id: world.id(), schema });
     await sendAll(queue, "a", "b", "c");
     const two = await queue.recvMany({ max: 2 });
-    assert.deepEqual(two.map(({ data }) => data), ["a", "b"]);
+    assert.deepEqual(
+      two.map(({ data }) => data),
+      ["a", "b"],
+    );
     const rest = await queue.recvMany({ max: 10 });
-    assert.deepEqual(rest.map(({ data }) => data), ["c"]);
+    assert.deepEqual(
+      rest.map(({ data }) => data),
+      ["c"],
+    );
     assert.strictEqual(new Set([...two, ...rest].map(({ deliveryId }) => deliveryId)).size, 3);
     assert.isTrue(await two[1]!.ack());
     assert.isTrue(await two[0]!.nack());
@@ -178,7 +184,10 @@ export const queueRecv = cases("queue", {
     const waiting = queue.recvMany({ max: 10 });
     await parked(queue);
     await queue.sendMany([{ data: "a" }, { data: "b" }]);
-    assert.deepEqual((await waiting).map(({ data }) => data), ["a", "b"]);
+    assert.deepEqual(
+      (await waiting).map(({ data }) => data),
+      ["a", "b"],
+    );
   },
 
   "an aborted recvMany gives []": async (world) => {
@@ -325,7 +334,14 @@ export const queueRecv = cases("queue", {
   "stats counts what is where": async (world) => {
     const queue = world.queue({ id: world.id(), schema });
     assert.deepEqual(await queue.stats(), {
-      depth: 0, ready: 0, delayed: 0, leased: 0, dead: 0, waiters: 0, idempotencyKeys: 0, paused: false,
+      depth: 0,
+      ready: 0,
+      delayed: 0,
+      leased: 0,
+      dead: 0,
+      waiters: 0,
+      idempotencyKeys: 0,
+      paused: false,
     });
     await queue.sendMany([
       { data: "leased" },
@@ -336,13 +352,24 @@ export const queueRecv = cases("queue", {
     const [, second] = await queue.recvMany({ max: 2 });
     await second!.nack({ deadLetter: true });
     assert.deepEqual(await queue.stats(), {
-      depth: 3, ready: 1, delayed: 1, leased: 1, dead: 1, waiters: 0, idempotencyKeys: 1, paused: false,
+      depth: 3,
+      ready: 1,
+      delayed: 1,
+      leased: 1,
+      dead: 1,
+      waiters: 0,
+      idempotencyKeys: 1,
+      paused: false,
     });
   },
 
   "peek shows messages without claiming them": async (world) => {
     const queue = world.queue({ id: world.id(), schema });
-    await queue.sendMany([{ data: "held", orderingKey: "k" }, { data: "ready", priority: 7 }, { data: "delayed", delayMs: 60_000 }]);
+    await queue.sendMany([
+      { data: "held", orderingKey: "k" },
+      { data: "ready", priority: 7 },
+      { data: "delayed", delayMs: 60_000 },
+    ]);
     const held = await take(queue);
     const [first, second, third] = await queue.peek();
     assert.include(first, { at: "leased", data: '"held"', attempt: 1, orderingKey: "k", untilAt: held.leaseUntil });

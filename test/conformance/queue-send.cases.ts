@@ -19,7 +19,10 @@ export const queueSend = cases("queue", {
     }
     const ids = sent.map(({ messageId }) => messageId);
     assert.deepEqual([...ids].sort(), ids);
-    assert.deepEqual((await queue.recvMany({ max: 3 })).map(({ messageId }) => messageId), ids);
+    assert.deepEqual(
+      (await queue.recvMany({ max: 3 })).map(({ messageId }) => messageId),
+      ids,
+    );
   },
 
   "messages come in the order of sending": async (world) => {
@@ -160,8 +163,14 @@ export const queueSend = cases("queue", {
     assert.lengthOf(sent, 1000);
     assert.isTrue(sent.every(({ duplicate }) => !duplicate));
     const got = await queue.recvMany({ max: 1000 });
-    assert.deepEqual(got.map(({ data }) => data), all);
-    assert.deepEqual(got.map(({ messageId }) => messageId), sent.map(({ messageId }) => messageId));
+    assert.deepEqual(
+      got.map(({ data }) => data),
+      all,
+    );
+    assert.deepEqual(
+      got.map(({ messageId }) => messageId),
+      sent.map(({ messageId }) => messageId),
+    );
   },
 
   "sendMany of nothing does nothing": async (world) => {
@@ -201,12 +210,19 @@ export const queueSend = cases("queue", {
   },
 
   "an atomic sendMany sends all or none": async (world) => {
-    const queue = world.queue({ id: world.id(), schema, limits: { payloadBytes: 100, maxMessages: 3, maxIdempotencyKeys: 1 } });
+    const queue = world.queue({
+      id: world.id(),
+      schema,
+      limits: { payloadBytes: 100, maxMessages: 3, maxIdempotencyKeys: 1 },
+    });
     await rejectsWith(queue.sendMany([{ data: "a" }, { data: 1 as unknown as string }]), "VALIDATION");
     await rejectsWith(queue.sendMany([{ data: "a" }, { data: "x".repeat(100) }]), "PAYLOAD_TOO_LARGE");
     await rejectsWith(queue.sendMany("abcd".split("").map((data) => ({ data }))), "CAPACITY");
     await rejectsWith(
-      queue.sendMany([{ data: "a", idempotencyKey: "1" }, { data: "b", idempotencyKey: "2" }]),
+      queue.sendMany([
+        { data: "a", idempotencyKey: "1" },
+        { data: "b", idempotencyKey: "2" },
+      ]),
       "CAPACITY",
     );
     assert.include(await queue.stats(), { depth: 0, idempotencyKeys: 0 });
@@ -234,7 +250,10 @@ export const queueSend = cases("queue", {
   "sendMany without atomic is chunked and has no bounds": async (world) => {
     const queue = world.queue({ id: world.id(), schema });
     const all = Array.from({ length: 2500 }, (_, i) => String(i));
-    const sent = await queue.sendMany(all.map((data) => ({ data })), { atomic: false });
+    const sent = await queue.sendMany(
+      all.map((data) => ({ data })),
+      { atomic: false },
+    );
     assert.lengthOf(sent, 2500);
     assert.strictEqual((await queue.stats()).depth, 2500);
     const got: string[] = [];

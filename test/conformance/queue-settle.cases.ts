@@ -41,8 +41,14 @@ export const queueSettle = cases("queue", {
     const second = await take(queue);
     await world.advance(10_001);
     const third = await take(queue);
-    assert.deepEqual([first, second, third].map(({ attempt }) => attempt), [1, 2, 3]);
-    assert.deepEqual([first, second, third].map((delivery) => delivery.messageId), [messageId, messageId, messageId]);
+    assert.deepEqual(
+      [first, second, third].map(({ attempt }) => attempt),
+      [1, 2, 3],
+    );
+    assert.deepEqual(
+      [first, second, third].map((delivery) => delivery.messageId),
+      [messageId, messageId, messageId],
+    );
     assert.strictEqual(new Set([first, second, third].map(({ deliveryId }) => deliveryId)).size, 3);
   },
 
@@ -199,7 +205,10 @@ export const queueSettle = cases("queue", {
       const tab = world.tab();
       const held = await take(tab.queue({ id, schema }), { leaseMs: DAY });
       const waiting = world.queue({ id, schema }).recvMany({ max: 2, timeoutMs: 5000 });
-      assert.deepEqual((await waiting).map(({ data }) => data), ["b"]);
+      assert.deepEqual(
+        (await waiting).map(({ data }) => data),
+        ["b"],
+      );
       const next = here.recv({ timeoutMs: 5000 });
       await parked(here);
       await tab.backend.close();

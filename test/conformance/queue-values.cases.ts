@@ -27,10 +27,31 @@ const anything = z.unknown();
 
 /** Values that JSON can hold and that implementations like to change. */
 const awkward: unknown[] = [
-  [], {}, null, false, 0, "", "text", [[]], [{}], { a: [] }, { a: {} }, [null],
-  Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, 12345678901234567, 1e21, 0.1, 5e-324,
-  "äöü 漢字 😀", "\u0000\u001f\u2028\u2029", "\ud800", '{"a":1}', "undefined",
-  { "": 1, "0": 2, a: { b: [1, [2, [3]]] } }, JSON.parse('{"__proto__": 1}') as unknown,
+  [],
+  {},
+  null,
+  false,
+  0,
+  "",
+  "text",
+  [[]],
+  [{}],
+  { a: [] },
+  { a: {} },
+  [null],
+  Number.MAX_SAFE_INTEGER,
+  -Number.MAX_SAFE_INTEGER,
+  12345678901234567,
+  1e21,
+  0.1,
+  5e-324,
+  "äöü 漢字 😀",
+  "\u0000\u001f\u2028\u2029",
+  "\ud800",
+  '{"a":1}',
+  "undefined",
+  { "": 1, "0": 2, a: { b: [1, [2, [3]]] } },
+  JSON.parse('{"__proto__": 1}') as unknown,
 ];
 
 /** What a payload goes through. */
@@ -90,7 +111,14 @@ export const queueValues = cases("queue", {
 
   "the rest follows JSON.stringify": async (world) => {
     const queue = world.queue({ id: world.id(), schema: anything });
-    const data = { at: new Date(0), nan: Number.NaN, gone: undefined, run: () => 1, list: [undefined], map: new Map([[1, 2]]) };
+    const data = {
+      at: new Date(0),
+      nan: Number.NaN,
+      gone: undefined,
+      run: () => 1,
+      list: [undefined],
+      map: new Map([[1, 2]]),
+    };
     await queue.send({ data });
     assert.deepEqual((await take(queue)).data, { at: "1970-01-01T00:00:00.000Z", nan: null, list: [null], map: {} });
   },
@@ -145,11 +173,19 @@ export const queueValues = cases("queue", {
   },
 
   "valibot schemas work the same": async (world) => {
-    const schema = v.object({ at: v.pipe(v.string(), v.transform((text) => new Date(text))) });
+    const schema = v.object({
+      at: v.pipe(
+        v.string(),
+        v.transform((text) => new Date(text)),
+      ),
+    });
     const queue = world.queue({ id: world.id(), schema });
     await queue.send({ data: { at: "2024-02-29T12:00:00.000Z" } });
     assert.strictEqual((await take(queue)).data.at.getTime(), Date.UTC(2024, 1, 29, 12));
-    const error = await rejectsWith<ValidationError>(queue.send({ data: { at: 1 as unknown as string } }), "VALIDATION");
+    const error = await rejectsWith<ValidationError>(
+      queue.send({ data: { at: 1 as unknown as string } }),
+      "VALIDATION",
+    );
     assert.deepEqual(error.issues[0]?.path, ["at"]);
   },
 
@@ -208,7 +244,10 @@ export const queueValues = cases("queue", {
     release();
     await Promise.all(sends);
     assert.strictEqual((await counted).depth, 3);
-    assert.deepEqual((await queue.peek()).map(({ data }) => data), ['"slow"', '"fast"', '"many"']);
+    assert.deepEqual(
+      (await queue.peek()).map(({ data }) => data),
+      ['"slow"', '"fast"', '"many"'],
+    );
   },
 
   "a failed validation does not let later calls overtake earlier ones": async (world) => {
@@ -227,7 +266,10 @@ export const queueValues = cases("queue", {
     release();
     await Promise.all([first, last]);
     assert.strictEqual(await failed, "failed");
-    assert.deepEqual((await queue.peek()).map(({ data }) => data), ['"slow"', '"last"']);
+    assert.deepEqual(
+      (await queue.peek()).map(({ data }) => data),
+      ['"slow"', '"last"'],
+    );
   },
 
   "the size limit counts the UTF-8 bytes of data, meta and ordering key": async (world) => {
@@ -236,7 +278,10 @@ export const queueValues = cases("queue", {
     // 2 quotes + 4 × 4 bytes, meta 2 quotes + 2 bytes, key 8 bytes
     const fits = { data: "😀😀😀😀", meta: "ä", orderingKey: "12345678" };
     await queue.send(fits);
-    const error = await rejectsWith<PayloadTooLargeError>(queue.send({ ...fits, orderingKey: "123456789" }), "PAYLOAD_TOO_LARGE");
+    const error = await rejectsWith<PayloadTooLargeError>(
+      queue.send({ ...fits, orderingKey: "123456789" }),
+      "PAYLOAD_TOO_LARGE",
+    );
     assert.instanceOf(error, world.entry.PayloadTooLargeError);
     assert.strictEqual(error.name, "PayloadTooLargeError");
     assert.strictEqual(error.limitBytes, limitBytes);
@@ -291,7 +336,10 @@ export const queueValues = cases("queue", {
     const writer = world.queue({ id, schema: anything });
     await writer.sendMany([1, 2, "good", "better"].map((data) => ({ data })));
     const messages = await world.queue({ id, schema: z.string() }).recvMany({ max: 2, wait: false });
-    assert.deepEqual(messages.map(({ data }) => data), ["good", "better"]);
+    assert.deepEqual(
+      messages.map(({ data }) => data),
+      ["good", "better"],
+    );
   },
 
   "a waiting recv goes on past bad messages": async (world) => {

@@ -3,7 +3,10 @@ import type { Queue, QueueReader, Received, Schema, TopicReader, TopicReceived }
 import { eventually } from "./expectations.js";
 
 /** The next message, which must be there already. */
-export async function take<Data>(from: QueueReader<Data>, options: { tenantId?: string; leaseMs?: number } = {}): Promise<Received<Data>> {
+export async function take<Data>(
+  from: QueueReader<Data>,
+  options: { tenantId?: string; leaseMs?: number } = {},
+): Promise<Received<Data>> {
   const message = await from.recv({ ...options, wait: false });
   assert.isNotNull(message, "a message is ready");
   return message!;
@@ -26,7 +29,10 @@ export async function drain<Data>(from: QueueReader<Data>, options: { tenantId?:
 }
 
 /** The next event of a group, which must be there already. */
-export async function takeEvent<Data>(from: TopicReader<Data>, options: { tenantId?: string } = {}): Promise<TopicReceived<Data>> {
+export async function takeEvent<Data>(
+  from: TopicReader<Data>,
+  options: { tenantId?: string } = {},
+): Promise<TopicReceived<Data>> {
   const event = await from.recv({ ...options, wait: false });
   assert.isNotNull(event, "an event is ready");
   return event!;

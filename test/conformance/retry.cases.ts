@@ -20,7 +20,10 @@ export const retryCases = cases("retry", {
   },
 
   "the defaults are public": async ({ entry }) => {
-    assert.deepEqual({ ...entry.DEFAULT_RETRY_OPTIONS }, { attempts: 8, minDelayMs: 100, maxDelayMs: 2000, factor: 2, jitter: 0.2 });
+    assert.deepEqual(
+      { ...entry.DEFAULT_RETRY_OPTIONS },
+      { attempts: 8, minDelayMs: 100, maxDelayMs: 2000, factor: 2, jitter: 0.2 },
+    );
   },
 
   "8 attempts by default, then the last error unchanged": async ({ entry }) => {
@@ -105,7 +108,10 @@ export const retryCases = cases("retry", {
   "an aborted signal rejects before the first call": async ({ entry }) => {
     let calls = 0;
     const reason = new Error("enough");
-    const error = await rejectsWith(entry.retry(() => ++calls, { signal: AbortSignal.abort(reason) }), "ABORTED");
+    const error = await rejectsWith(
+      entry.retry(() => ++calls, { signal: AbortSignal.abort(reason) }),
+      "ABORTED",
+    );
     assert.strictEqual(error.name, "AbortError");
     assert.instanceOf(error, entry.AbortError);
     assert.strictEqual(error.cause, reason);
@@ -206,18 +212,36 @@ export const retryCases = cases("retry", {
 
   "reference fault: messages are matched narrowly": async ({ entry }) => {
     const passing = [
-      "connection closed", "Connection refused", "The connection was lost; connection lost", "connection reset by peer",
-      "Connection is closed.", "socket hang up", "socket closed", "write: broken pipe", "network error", "NetworkError: Network error",
-      "connect ECONNREFUSED 127.0.0.1:6379", "LOADING Redis is loading the dataset in memory", "TRYAGAIN Multiple keys",
-      "CLUSTERDOWN The cluster is down", "MASTERDOWN Link with MASTER is down",
+      "connection closed",
+      "Connection refused",
+      "The connection was lost; connection lost",
+      "connection reset by peer",
+      "Connection is closed.",
+      "socket hang up",
+      "socket closed",
+      "write: broken pipe",
+      "network error",
+      "NetworkError: Network error",
+      "connect ECONNREFUSED 127.0.0.1:6379",
+      "LOADING Redis is loading the dataset in memory",
+      "TRYAGAIN Multiple keys",
+      "CLUSTERDOWN The cluster is down",
+      "MASTERDOWN Link with MASTER is down",
     ];
     for (const message of passing) {
       assert.isTrue(entry.isRetryableTransportError(new Error(message)), message);
       assert.isTrue(entry.isRetryableTransportError(message), message);
     }
     const lasting = [
-      "no connection string given", "unknown socket option", "network id is invalid", "loading the page failed",
-      "the word LOADING within", "user not found", "", "reconnection policy", "ERECONN",
+      "no connection string given",
+      "unknown socket option",
+      "network id is invalid",
+      "loading the page failed",
+      "the word LOADING within",
+      "user not found",
+      "",
+      "reconnection policy",
+      "ERECONN",
     ];
     for (const message of lasting) assert.isFalse(entry.isRetryableTransportError(new Error(message)), message);
     for (const other of [undefined, null, 1, {}, { message: "socket hang up" }]) {

@@ -13,7 +13,7 @@ export interface CaseOutcome {
 }
 
 const OUT = ".out";
-const FOLDER = join(OUT, "conformance");
+export const FOLDER = join(OUT, "conformance");
 
 export function writeOutcomes(backend: string, outcomes: CaseOutcome[]): void {
   mkdirSync(FOLDER, { recursive: true });
@@ -44,20 +44,33 @@ export function formatTable(backends: { name: string; outcomes: CaseOutcome[] }[
   const exceptions = backends.flatMap(({ name, outcomes }) =>
     outcomes
       .filter(({ result }) => result !== "passed")
-      .map(({ primitive, name: title, result, reason }) => `${result}  ${name}  ${primitive}: ${title} – ${reason ?? "no reason given"}`),
+      .map(
+        ({ primitive, name: title, result, reason }) =>
+          `${result}  ${name}  ${primitive}: ${title} – ${reason ?? "no reason given"}`,
+      ),
   );
   return [...aligned([head, ...rows]), "", ...exceptions.sort()].join("\n").trimEnd();
 }
 
 function counts(outcomes: CaseOutcome[]): string {
-  const count = (result: CaseOutcome["result"]): number => outcomes.filter((outcome) => outcome.result === result).length;
+  const count = (result: CaseOutcome["result"]): number =>
+    outcomes.filter((outcome) => outcome.result === result).length;
   if (outcomes.length === 0) return "–";
   const failed = count("failed");
   const skipped = count("skipped");
-  return [`${count("passed")} passed`, ...(failed ? [`${failed} failed`] : []), ...(skipped ? [`${skipped} skipped`] : [])].join(", ");
+  return [
+    `${count("passed")} passed`,
+    ...(failed ? [`${failed} failed`] : []),
+    ...(skipped ? [`${skipped} skipped`] : []),
+  ].join(", ");
 }
 
 function aligned(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join("  ")
+      .trimEnd(),
+  );
 }

@@ -39,7 +39,10 @@ export const topicGroups = cases("topic", {
     const two = world.topic({ id, schema }).reader("g", { consumerId: "two" });
     await world.topic({ id, schema }).pubMany("abcd".split("").map((data) => ({ data })));
     const got = [await takeEvent(one), await takeEvent(two), await takeEvent(one), await takeEvent(two)];
-    assert.deepEqual(got.map(({ data }) => data), ["a", "b", "c", "d"]);
+    assert.deepEqual(
+      got.map(({ data }) => data),
+      ["a", "b", "c", "d"],
+    );
     assert.isNull(await one.recv({ wait: false }));
   },
 
@@ -233,7 +236,13 @@ export const topicGroups = cases("topic", {
     await takeEvent(lost);
     const reader = topic.reader("g");
     const two = await reader.reclaim({ minIdleMs: 20_000 });
-    assert.deepEqual(two.map(({ data, attempt }) => [data, attempt]), [["a", 2], ["b", 2]]);
+    assert.deepEqual(
+      two.map(({ data, attempt }) => [data, attempt]),
+      [
+        ["a", 2],
+        ["b", 2],
+      ],
+    );
     assert.deepEqual(await reader.reclaim({ minIdleMs: 20_000 }), []);
     assert.isFalse(await a.commit());
     assert.isTrue(await two[0]!.commit());
@@ -330,13 +339,16 @@ export const topicGroups = cases("topic", {
     assert.deepEqual((await topic.stats()).groups["default"], { lag: 0, pending: 0 });
   },
 
-  "invalidPayload \"throw\" raises TopicPayloadError, then goes on": async (world) => {
+  'invalidPayload "throw" raises TopicPayloadError, then goes on': async (world) => {
     const id = world.id();
     const { eventId } = await world.topic({ id, schema: z.unknown() }).pub({ data: { n: 1 } });
     const topic = world.topic({ id, schema });
     await topic.pub({ data: "good" });
     const reader = topic.reader();
-    const error = await rejectsWith<TopicPayloadError>(reader.recv({ wait: false, invalidPayload: "throw" }), "VALIDATION");
+    const error = await rejectsWith<TopicPayloadError>(
+      reader.recv({ wait: false, invalidPayload: "throw" }),
+      "VALIDATION",
+    );
     assert.instanceOf(error, world.entry.TopicPayloadError);
     assert.include(error, { name: "TopicPayloadError", eventId, rawPayload: '{"n":1}' });
     assert.strictEqual((await reader.recv({ wait: false, invalidPayload: "throw" }))?.data, "good");
@@ -412,7 +424,10 @@ export const topicGroups = cases("topic", {
     const published = await topic.pubMany("abc".split("").map((data) => ({ data })));
     await takeEvent(topic.reader("g"));
     assert.deepEqual(await topic.stats(), {
-      entries: 3, cursor: published[2]!.cursor, groups: { g: { lag: 2, pending: 1 } }, waiters: 0,
+      entries: 3,
+      cursor: published[2]!.cursor,
+      groups: { g: { lag: 2, pending: 1 } },
+      waiters: 0,
     });
   },
 });

@@ -33,7 +33,10 @@ export const topicLive = cases("topic", {
     await Promise.resolve();
     await topic.stats();
     for (const data of "abc") await topic.pub({ data });
-    assert.deepEqual(await both, [["a", "b", "c"], ["a", "b", "c"]]);
+    assert.deepEqual(await both, [
+      ["a", "b", "c"],
+      ["a", "b", "c"],
+    ]);
     await Promise.all([one.return?.(), two.return?.()]);
   },
 
@@ -69,7 +72,7 @@ export const topicLive = cases("topic", {
     await live.return?.();
   },
 
-  "\"0\" and \"0-0\" replay everything retained, then go on": async (world) => {
+  '"0" and "0-0" replay everything retained, then go on': async (world) => {
     for (const after of ["0", "0-0"]) {
       const topic = world.topic({ id: world.id(), schema });
       await topic.pubMany([{ data: "a" }, { data: "b" }]);
@@ -82,7 +85,7 @@ export const topicLive = cases("topic", {
     }
   },
 
-  "\"0\" and \"0-0\" never overflow": async (world) => {
+  '"0" and "0-0" never overflow': async (world) => {
     const topic = world.topic({ id: world.id(), schema, maxLen: 2 });
     const empty = topic.live({ after: "0-0" });
     await topic.pub({ data: "a" });
@@ -153,7 +156,10 @@ export const topicLive = cases("topic", {
     const live = topic.live({ after: "0" });
     const got = nextOf(live, 200);
     for (let i = 1; i < 200; i++) await topic.pub({ data: String(i) });
-    assert.deepEqual(await got, Array.from({ length: 200 }, (_, i) => String(i)));
+    assert.deepEqual(
+      await got,
+      Array.from({ length: 200 }, (_, i) => String(i)),
+    );
     await live.return?.();
   },
 
@@ -180,7 +186,7 @@ export const topicLive = cases("topic", {
     await live.return?.();
   },
 
-  "onGap \"continue\" goes on with what is left": async (world) => {
+  'onGap "continue" goes on with what is left': async (world) => {
     const topic = world.topic({ id: world.id(), schema, maxLen: 2 });
     const { cursor } = await topic.pub({ data: "a" });
     for (const data of "bcd") await topic.pub({ data });
@@ -286,7 +292,7 @@ export const topicLive = cases("topic", {
     await live.return?.();
   },
 
-  "invalidPayload \"throw\" raises TopicPayloadError": async (world) => {
+  'invalidPayload "throw" raises TopicPayloadError': async (world) => {
     const id = world.id();
     const topic = world.topic({ id, schema });
     const live = topic.live({ invalidPayload: "throw" });

@@ -100,7 +100,10 @@ export const topicPublish = cases("topic", {
     const topic = world.topic({ id: world.id(), schema: v.object({ n: v.optional(v.number(), 5) }) });
     await topic.pub({ data: {} });
     assert.deepEqual((await takeEvent(topic.reader())).data, { n: 5 });
-    const error = await rejectsWith<ValidationError>(topic.pub({ data: { n: "x" as unknown as number } }), "VALIDATION");
+    const error = await rejectsWith<ValidationError>(
+      topic.pub({ data: { n: "x" as unknown as number } }),
+      "VALIDATION",
+    );
     assert.deepEqual(error.issues[0]?.path, ["n"]);
   },
 
@@ -196,7 +199,10 @@ export const topicPublish = cases("topic", {
       { data: "b" },
       { data: "c", idempotencyKey: "k" },
     ]);
-    assert.deepEqual(published.map(({ duplicate }) => duplicate), [false, false, true]);
+    assert.deepEqual(
+      published.map(({ duplicate }) => duplicate),
+      [false, false, true],
+    );
     assert.strictEqual(published[2]!.eventId, published[0]!.eventId);
     const reader = topic.reader();
     const a = await takeEvent(reader);
@@ -274,7 +280,8 @@ export const topicPublish = cases("topic", {
     const id = world.id();
     const parts = ["a", "a:b", ":", '"', "0"];
     const tuples = parts.flatMap((prefix) => parts.map((tenantId) => ({ prefix, tenantId, id: `${id}:${tenantId}` })));
-    for (const tuple of tuples) await world.topic({ ...tuple, schema }).pub({ data: JSON.stringify(tuple), idempotencyKey: "k" });
+    for (const tuple of tuples)
+      await world.topic({ ...tuple, schema }).pub({ data: JSON.stringify(tuple), idempotencyKey: "k" });
     for (const tuple of tuples) {
       assert.deepEqual(await drainEvents(world.topic({ ...tuple, schema }).reader()), [JSON.stringify(tuple)]);
     }

@@ -71,17 +71,28 @@ type Step = { do: "append"; writes: Write[] } | { do: "checkpoint"; during: Writ
 
 const KEYS = 260;
 const writes: fc.Arbitrary<Write[]> = fc.oneof(
-  fc.array(fc.record({ key: fc.nat(5), value: fc.option(fc.nat(9), { nil: undefined }) }), { minLength: 1, maxLength: 5 }),
+  fc.array(fc.record({ key: fc.nat(5), value: fc.option(fc.nat(9), { nil: undefined }) }), {
+    minLength: 1,
+    maxLength: 5,
+  }),
   // Enough for several slices.
-  fc.record({ from: fc.nat(KEYS), count: fc.integer({ min: 90, max: 230 }), value: fc.option(fc.nat(9), { nil: undefined }) }).map(
-    ({ from, count, value }) => Array.from({ length: count }, (_, i) => ({ key: (from + i) % KEYS, value })),
-  ),
+  fc
+    .record({
+      from: fc.nat(KEYS),
+      count: fc.integer({ min: 90, max: 230 }),
+      value: fc.option(fc.nat(9), { nil: undefined }),
+    })
+    .map(({ from, count, value }) => Array.from({ length: count }, (_, i) => ({ key: (from + i) % KEYS, value }))),
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("append" as const), writes }) },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant("checkpoint" as const), during: fc.array(writes, { maxLength: 3 }), deletesFirst: fc.boolean() }),
+    arbitrary: fc.record({
+      do: fc.constant("checkpoint" as const),
+      during: fc.array(writes, { maxLength: 3 }),
+      deletesFirst: fc.boolean(),
+    }),
   },
 );
 const fates = fc.array(
@@ -105,7 +116,12 @@ async function live(lives: readonly { steps: readonly Step[]; fates: readonly Fa
   expect(sorted((await journal.load()).rows)).toEqual(sorted(kept));
 }
 
-async function oneHub(journal: FakeJournal, loaded: Loaded, kept: Map<string, Json>, steps: readonly Step[]): Promise<void> {
+async function oneHub(
+  journal: FakeJournal,
+  loaded: Loaded,
+  kept: Map<string, Json>,
+  steps: readonly Step[],
+): Promise<void> {
   const checkpointer = new Checkpointer(journal);
   checkpointer.seed(loaded);
   let { last } = loaded;

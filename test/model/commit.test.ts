@@ -18,7 +18,11 @@ const SECOND = 1000;
 
 type Step =
   | { do: "send"; queue: number; delay: number; key: number; priority: number; idem: number }
-  | { do: "claim" | "ack" | "release" | "touch" | "dead" | "redrive" | "removeDead" | "purge" | "pause" | "resume"; queue: number; which: number }
+  | {
+      do: "claim" | "ack" | "release" | "touch" | "dead" | "redrive" | "removeDead" | "purge" | "pause" | "resume";
+      queue: number;
+      which: number;
+    }
   | { do: "nack"; queue: number; which: number; delay: number }
   | { do: "publish"; count: number; idem: number }
   | { do: "take" | "commit" | "touchEvent" | "hand back" | "reclaim"; group: number; which: number }
@@ -35,7 +39,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
-      do: fc.constant("send" as const), queue: queueIndex, delay, key: fc.nat(2), priority: fc.constantFrom(5, 5, 0, 9), idem: fc.nat(5),
+      do: fc.constant("send" as const),
+      queue: queueIndex,
+      delay,
+      key: fc.nat(2),
+      priority: fc.constantFrom(5, 5, 0, 9),
+      idem: fc.nat(5),
     }),
   },
   { weight: 8, arbitrary: fc.record({ do: fc.constant("claim" as const), queue: queueIndex, which }) },
@@ -43,25 +52,56 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       do: fc.constantFrom(
-        "ack" as const, "ack" as const, "release" as const, "release" as const, "touch" as const, "dead" as const,
-        "redrive" as const, "removeDead" as const, "purge" as const, "pause" as const, "resume" as const, "resume" as const,
+        "ack" as const,
+        "ack" as const,
+        "release" as const,
+        "release" as const,
+        "touch" as const,
+        "dead" as const,
+        "redrive" as const,
+        "removeDead" as const,
+        "purge" as const,
+        "pause" as const,
+        "resume" as const,
+        "resume" as const,
       ),
       queue: queueIndex,
       which,
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("nack" as const), queue: queueIndex, which, delay }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant("publish" as const), count: fc.integer({ min: 1, max: 4 }), idem: fc.nat(5) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("publish" as const),
+      count: fc.integer({ min: 1, max: 4 }),
+      idem: fc.nat(5),
+    }),
+  },
   {
     weight: 8,
     arbitrary: fc.record({
-      do: fc.constantFrom("take" as const, "take" as const, "commit" as const, "touchEvent" as const, "hand back" as const, "reclaim" as const),
+      do: fc.constantFrom(
+        "take" as const,
+        "take" as const,
+        "commit" as const,
+        "touchEvent" as const,
+        "hand back" as const,
+        "reclaim" as const,
+      ),
       group: fc.nat(1),
       which,
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("gone" as const), tab: fc.nat(1), died: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("reconfigure" as const), queue: queueIndex, maxDeliveries: fc.constantFrom(1, 2, 4) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("reconfigure" as const),
+      queue: queueIndex,
+      maxDeliveries: fc.constantFrom(1, 2, 4),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("advance" as const), seconds: fc.constantFrom(1, 3, 11) }) },
   {
     weight: 8,
@@ -91,7 +131,10 @@ class Hub {
         const { delay: seconds, key, priority, idem } = given;
         const messageId = this.#id("m");
         driver.run(QUEUES[given.queue]!, "queue.send", {
-          messageId, data: messageId, bytes: 1, priority,
+          messageId,
+          data: messageId,
+          bytes: 1,
+          priority,
           ...(seconds ? { delayMs: seconds * SECOND } : {}),
           ...(key ? { orderingKey: `key ${key}`, meta: "{}" } : {}),
           ...(idem < 2 ? { idempotencyKey: `${idem}/k`, idempotencyTtlMs: 8 * SECOND } : {}),
@@ -103,10 +146,15 @@ class Hub {
         const id = this.#id("d");
         this.#deliveries.push({ queue, id });
         // Some wait: what is served later belongs to the turn that served it.
-        driver.run(queue, "queue.claim", { deliveryId: id, max: 1, waitMs: 5 * SECOND }, {
-          owner: TABS[given.which % 2]!,
-          waitMs: given.which < 3 ? 5 * SECOND : 0,
-        });
+        driver.run(
+          queue,
+          "queue.claim",
+          { deliveryId: id, max: 1, waitMs: 5 * SECOND },
+          {
+            owner: TABS[given.which % 2]!,
+            waitMs: given.which < 3 ? 5 * SECOND : 0,
+          },
+        );
         return;
       }
       case "ack":
@@ -119,7 +167,9 @@ class Hub {
         driver.run(QUEUES[given.queue]!, "queue.redriveDead", given.which % 2 ? {} : { delayMs: 3 * SECOND });
         return;
       case "removeDead": {
-        const { entries } = this.reply(QUEUES[given.queue]!, "queue.listDead", { limit: 100 }) as Reply<"queue.listDead">;
+        const { entries } = this.reply(QUEUES[given.queue]!, "queue.listDead", {
+          limit: 100,
+        }) as Reply<"queue.listDead">;
         driver.run(QUEUES[given.queue]!, "queue.removeDead", { messageId: entries[given.which]?.messageId ?? "none" });
         return;
       }
@@ -130,7 +180,9 @@ class Hub {
         return;
       case "publish": {
         const items = Array.from({ length: given.count }, (_, i) => ({
-          eventId: this.#id("e"), data: "1", bytes: 1,
+          eventId: this.#id("e"),
+          data: "1",
+          bytes: 1,
           ...(given.idem < 2 && i === 0 ? { idempotencyKey: `${given.idem}`, idempotencyTtlMs: 8 * SECOND } : {}),
         }));
         driver.run(TOPIC, "topic.publishMany", { items });
@@ -140,12 +192,22 @@ class Hub {
         const group = GROUPS[given.group]!;
         const id = this.#id("t");
         this.#taken.push({ group, id });
-        driver.run(TOPIC, "topic.claim", { group, deliveryId: id, max: 1, waitMs: 0 }, { owner: TABS[given.which % 2]! });
+        driver.run(
+          TOPIC,
+          "topic.claim",
+          { group, deliveryId: id, max: 1, waitMs: 0 },
+          { owner: TABS[given.which % 2]! },
+        );
         return;
       }
       case "reclaim": {
         const deliveryId = this.#id("t");
-        driver.run(TOPIC, "topic.reclaim", { group: GROUPS[given.group]!, deliveryId, minIdleMs: 2 * SECOND, count: 2 });
+        driver.run(TOPIC, "topic.reclaim", {
+          group: GROUPS[given.group]!,
+          deliveryId,
+          minIdleMs: 2 * SECOND,
+          count: 2,
+        });
         return;
       }
       case "commit":
@@ -182,9 +244,14 @@ class Hub {
     if (given.do === "ack") driver.run(queue, "queue.ack", { deliveryId });
     else if (given.do === "touch") driver.run(queue, "queue.touch", { deliveryId });
     else if (given.do === "release") driver.run(queue, "queue.release", { deliveryIds: [deliveryId] });
-    else if (given.do === "dead") driver.run(queue, "queue.nack", { deliveryId, deadLetter: true, reason: "poison", error: "boom" });
+    else if (given.do === "dead")
+      driver.run(queue, "queue.nack", { deliveryId, deadLetter: true, reason: "poison", error: "boom" });
     else if (given.do === "nack") {
-      driver.run(queue, "queue.nack", { deliveryId, error: "boom", ...(given.delay ? { delayMs: given.delay * SECOND } : {}) });
+      driver.run(queue, "queue.nack", {
+        deliveryId,
+        error: "boom",
+        ...(given.delay ? { delayMs: given.delay * SECOND } : {}),
+      });
     }
   }
 
@@ -238,7 +305,8 @@ class Hub {
   }
 }
 
-const readOf = (call: Call) => (call.instance.name.kind === "queue" ? ("queue.stats" as const) : ("topic.stats" as const));
+const readOf = (call: Call) =>
+  call.instance.name.kind === "queue" ? ("queue.stats" as const) : ("topic.stats" as const);
 
 /** Takes the waiting calls out: a probe shows them what they would be given. */
 function unpark({ space, now }: EngineDriver): Call[] {
@@ -254,7 +322,10 @@ function restored(rows: Map<string, Json>): Space {
 }
 
 function expectEqualStates(driver: EngineDriver, rows: Map<string, Json>): void {
-  expect([...rows.keys()].filter((key) => isOrphan(key, rows)), "rows that belong to nothing").toEqual([]);
+  expect(
+    [...rows.keys()].filter((key) => isOrphan(key, rows)),
+    "rows that belong to nothing",
+  ).toEqual([]);
   const other = new EngineDriver();
   other.space = restored(rows);
   other.now = driver.now;
@@ -288,19 +359,23 @@ function probeQueue(ask: EngineDriver["ask"], id: string) {
   const { value: peeked } = ask(id, "queue.peek", { limit: 1000 }) as { value: QueuePeek[] };
   const dead = ask(id, "queue.listDead", { limit: 1000 });
   const claimed: QueueDelivery[] = [];
-  for (let got; claimed.length < 100 && (got = claimOne(ask, id, claimed.length)); ) claimed.push(got);
+  for (let got; claimed.length < 100 && (got = claimOne(ask, id, claimed.length));) claimed.push(got);
   ask(id, "queue.resume", {});
-  for (let got; claimed.length < 200 && (got = claimOne(ask, id, claimed.length)); ) claimed.push(got);
+  for (let got; claimed.length < 200 && (got = claimOne(ask, id, claimed.length));) claimed.push(got);
   const purged = ask(id, "queue.purge", {});
   return {
     stats,
     peeked: peeked.sort((a, b) => (a.messageId < b.messageId ? -1 : 1)),
-    dead, claimed, purged,
+    dead,
+    claimed,
+    purged,
   };
 }
 
 function claimOne(ask: EngineDriver["ask"], id: string, count: number): QueueDelivery | undefined {
-  return (ask(id, "queue.claim", { deliveryId: `probe ${count}`, max: 1, waitMs: 0 }, "probe") as { value: QueueDelivery[] }).value[0];
+  return (
+    ask(id, "queue.claim", { deliveryId: `probe ${count}`, max: 1, waitMs: 0 }, "probe") as { value: QueueDelivery[] }
+  ).value[0];
 }
 
 function probeTopic(ask: EngineDriver["ask"], id: string) {
@@ -310,13 +385,21 @@ function probeTopic(ask: EngineDriver["ask"], id: string) {
   const groups = [...GROUPS, "new"].map((group) => {
     const taken: unknown[] = [];
     for (let i = 0; i < 50; i++) {
-      const { value } = ask(id, "topic.claim", { group, deliveryId: `probe ${group} ${i}`, max: 1, waitMs: 0 }, "probe") as {
+      const { value } = ask(
+        id,
+        "topic.claim",
+        { group, deliveryId: `probe ${group} ${i}`, max: 1, waitMs: 0 },
+        "probe",
+      ) as {
         value: { deliveries: TopicDelivery[]; gap?: unknown };
       };
       if (value.deliveries.length === 0 && !value.gap) break;
       taken.push(value);
     }
-    return { taken, others: ask(id, "topic.reclaim", { group, deliveryId: "probe", minIdleMs: 1, count: 100 }, "probe") };
+    return {
+      taken,
+      others: ask(id, "topic.reclaim", { group, deliveryId: "probe", minIdleMs: 1, count: 100 }, "probe"),
+    };
   });
   return { stats, anchors, log, groups };
 }
@@ -339,10 +422,14 @@ describe("commits", () => {
 
   test("found: a message handed back and then removed left the row of its place behind", () => {
     holds([
-      send, committed,
-      { do: "claim", queue: 0, which: 8 }, committed,
-      { do: "release", queue: 0, which: 0 }, committed,
-      { do: "purge", queue: 0, which: 0 }, committed,
+      send,
+      committed,
+      { do: "claim", queue: 0, which: 8 },
+      committed,
+      { do: "release", queue: 0, which: 0 },
+      committed,
+      { do: "purge", queue: 0, which: 0 },
+      committed,
     ]);
   });
 });

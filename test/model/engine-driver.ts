@@ -57,7 +57,7 @@ export class EngineDriver {
   /** Lets time pass as a host with exact alarms would. */
   advance(ms: number): void {
     const target = this.now + ms;
-    for (let due; (due = this.space.dueAt()) <= target; ) {
+    for (let due; (due = this.space.dueAt()) <= target;) {
       this.now = Math.max(this.now, due);
       this.space.wake(this.now);
     }

@@ -67,8 +67,10 @@ export class QueueModel {
       return known.get(key) === messageId ? null : known.get(key)!;
     });
     const fresh = items.filter((_, i) => replies[i] === null);
-    if (maxMessages > 0 && this.entries.length + fresh.length > maxMessages) return capacity("maxMessages", maxMessages);
-    if (known.size > before && known.size > maxIdempotencyKeys) return capacity("maxIdempotencyKeys", maxIdempotencyKeys);
+    if (maxMessages > 0 && this.entries.length + fresh.length > maxMessages)
+      return capacity("maxMessages", maxMessages);
+    if (known.size > before && known.size > maxIdempotencyKeys)
+      return capacity("maxIdempotencyKeys", maxIdempotencyKeys);
     for (const item of fresh) {
       this.#enter(item, item.delayMs ?? 0);
       const { idempotencyKey: key, messageId, idempotencyTtlMs } = item;
@@ -92,7 +94,10 @@ export class QueueModel {
     return entry !== undefined;
   }
 
-  nack(deliveryId: string, { delayMs = 0, error, deadLetter = false }: { delayMs?: number; error?: string; deadLetter?: boolean }) {
+  nack(
+    deliveryId: string,
+    { delayMs = 0, error, deadLetter = false }: { delayMs?: number; error?: string; deadLetter?: boolean },
+  ) {
     const entry = this.#held(deliveryId);
     if (!entry) return false;
     const lastError = error ?? entry.lastError;
@@ -174,7 +179,7 @@ export class QueueModel {
 
   advance(ms: number): void {
     const target = this.now + ms;
-    for (let due; (due = this.#dueAt()) <= target; ) {
+    for (let due; (due = this.#dueAt()) <= target;) {
       this.now = Math.max(this.now, due);
       this.#wake();
     }
@@ -210,7 +215,8 @@ export class QueueModel {
     this.keys = this.keys.filter(({ untilAt }) => untilAt > this.now);
     for (const entry of this.#due("delayed")) this.#toTheBack(entry);
     for (const entry of this.#due("leased")) {
-      if (entry.attempts >= this.#config.maxDeliveries && this.#bury(entry, "max_deliveries_exceeded", entry.lastError)) continue;
+      if (entry.attempts >= this.#config.maxDeliveries && this.#bury(entry, "max_deliveries_exceeded", entry.lastError))
+        continue;
       this.#toTheBack(entry);
     }
     this.#forgetOldDead();
@@ -230,8 +236,19 @@ export class QueueModel {
   #enter(item: QueueItem, delayMs: number): void {
     const sent = ++this.#next;
     const entry: Entry = {
-      item, sent, order: sent, readyAt: this.now, attempts: 0, lastError: undefined, at: "ready", untilAt: 0,
-      retry: false, placed: sent, deliveryId: "", by: "", leaseMs: 0,
+      item,
+      sent,
+      order: sent,
+      readyAt: this.now,
+      attempts: 0,
+      lastError: undefined,
+      at: "ready",
+      untilAt: 0,
+      retry: false,
+      placed: sent,
+      deliveryId: "",
+      by: "",
+      leaseMs: 0,
     };
     if (delayMs > 0) this.#delay(entry, delayMs, false);
     this.entries.push(entry);
@@ -248,7 +265,11 @@ export class QueueModel {
   /** Handed back by its holder: as if it had not been claimed. Taken from a dead one: a try that failed. */
   #giveBack(entry: Entry, tried: boolean): void {
     if (!tried) entry.attempts--;
-    else if (entry.attempts >= this.#config.maxDeliveries && this.#bury(entry, "max_deliveries_exceeded", entry.lastError)) return;
+    else if (
+      entry.attempts >= this.#config.maxDeliveries &&
+      this.#bury(entry, "max_deliveries_exceeded", entry.lastError)
+    )
+      return;
     entry.at = "ready";
   }
 
@@ -269,15 +290,25 @@ export class QueueModel {
     while (!this.paused && got.length < max) {
       const entry = this.#best();
       if (!entry) break;
-      if (entry.attempts >= this.#config.maxDeliveries && this.#bury(entry, "max_deliveries_exceeded", entry.lastError)) continue;
+      if (entry.attempts >= this.#config.maxDeliveries && this.#bury(entry, "max_deliveries_exceeded", entry.lastError))
+        continue;
       const leaseMs = this.#config.defaultLeaseMs;
       Object.assign(entry, {
-        at: "leased", attempts: entry.attempts + 1, by: owner, leaseMs, untilAt: this.now + leaseMs, placed: ++this.#next,
+        at: "leased",
+        attempts: entry.attempts + 1,
+        by: owner,
+        leaseMs,
+        untilAt: this.now + leaseMs,
+        placed: ++this.#next,
         deliveryId: max === 1 ? deliveryId : `${deliveryId}.${got.length}`,
       });
       const { item, attempts: attempt, untilAt: leaseUntil } = entry;
       got.push({
-        messageId: item.messageId, deliveryId: entry.deliveryId, data: item.data, attempt, leaseUntil,
+        messageId: item.messageId,
+        deliveryId: entry.deliveryId,
+        data: item.data,
+        attempt,
+        leaseUntil,
         ...(item.orderingKey === undefined ? {} : { orderingKey: item.orderingKey }),
       });
     }
@@ -295,7 +326,10 @@ export class QueueModel {
   #blocked({ item: { orderingKey }, sent }: Entry): boolean {
     if (this.#config.ordering === "best_effort" || orderingKey === undefined) return false;
     const sameKey = this.entries.filter(({ item }) => item.orderingKey === orderingKey);
-    return sameKey.some((other) => other.at === "leased" || (other.at === "delayed" && other.retry) || (other.at === "ready" && other.sent < sent));
+    return sameKey.some(
+      (other) =>
+        other.at === "leased" || (other.at === "delayed" && other.retry) || (other.at === "ready" && other.sent < sent),
+    );
   }
 
   #serve(): void {

@@ -24,21 +24,66 @@ const which = fc.nat(30);
 const item = fc.record({ delay, key: fc.nat(3), priority: fc.constantFrom(5, 5, 5, 0, 6, 9), idem: fc.nat(6) });
 
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("send" as const), items: fc.array(item, { minLength: 1, maxLength: 3 }) }) },
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constant("claim" as const), max: fc.constantFrom(1, 1, 3), waitMs: fc.constantFrom(0, 0, 20 * SECOND), owner }),
+    arbitrary: fc.record({ do: fc.constant("send" as const), items: fc.array(item, { minLength: 1, maxLength: 3 }) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("claim" as const),
+      max: fc.constantFrom(1, 1, 3),
+      waitMs: fc.constantFrom(0, 0, 20 * SECOND),
+      owner,
+    }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("ack" as const, "release" as const), which }) },
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant("nack" as const), which, delay, error: fc.boolean(), deadLetter: fc.constantFrom(false, false, true) }),
+    arbitrary: fc.record({
+      do: fc.constant("nack" as const),
+      which,
+      delay,
+      error: fc.boolean(),
+      deadLetter: fc.constantFrom(false, false, true),
+    }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("touch" as const), which, leaseMs: fc.constantFrom(undefined, 1, 30 * SECOND) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("pause" as const, "resume" as const, "resume" as const, "purge" as const, "purgeDead" as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("touch" as const),
+      which,
+      leaseMs: fc.constantFrom(undefined, 1, 30 * SECOND),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        "pause" as const,
+        "resume" as const,
+        "resume" as const,
+        "purge" as const,
+        "purgeDead" as const,
+      ),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("removeDead" as const), which }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("redrive" as const), which: fc.option(fc.array(which, { maxLength: 3 }), { nil: undefined }), delay }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("advance" as const), ms: fc.constantFrom(0, 1, 3 * SECOND, 10 * SECOND, 40 * SECOND) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("redrive" as const),
+      which: fc.option(fc.array(which, { maxLength: 3 }), { nil: undefined }),
+      delay,
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("advance" as const),
+      ms: fc.constantFrom(0, 1, 3 * SECOND, 10 * SECOND, 40 * SECOND),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("gone" as const), owner, died: fc.boolean() }) },
 );
 
@@ -67,7 +112,10 @@ class History {
       const messageId = this.id("m");
       const orderingKey = KEYS[key];
       return {
-        messageId, data: `"${messageId}"`, bytes: 1, priority,
+        messageId,
+        data: `"${messageId}"`,
+        bytes: 1,
+        priority,
         ...(delayMs > 0 ? { delayMs } : {}),
         ...(orderingKey === undefined ? {} : { orderingKey }),
         ...(idem < 3 ? { idempotencyKey: `k${idem}`, idempotencyTtlMs: (idem + 1) * 10 * SECOND } : {}),
@@ -80,7 +128,9 @@ class History {
   }
 
   deadIds(): string[] {
-    const { value } = this.driver.ask("q", "queue.listDead", { limit: 1000 }) as { value: { entries: { messageId: string }[] } };
+    const { value } = this.driver.ask("q", "queue.listDead", { limit: 1000 }) as {
+      value: { entries: { messageId: string }[] };
+    };
     return value.entries.map(({ messageId }) => messageId);
   }
 
@@ -91,7 +141,8 @@ class History {
   /** Outcomes of the calls that settled, by what names them in a claim. */
   settled(): { deliveryId: string; seen: Seen }[] {
     const claims = this.driver.takeSettled().filter(({ call }) => call.op === "queue.claim");
-    for (const { seen } of claims) if (typeof seen === "object" && "value" in seen) this.deliveries.push(...(seen.value as QueueDelivery[]));
+    for (const { seen } of claims)
+      if (typeof seen === "object" && "value" in seen) this.deliveries.push(...(seen.value as QueueDelivery[]));
     return claims.map(({ call, seen }) => ({ deliveryId: (call.body as { deliveryId: string }).deliveryId, seen }));
   }
 
@@ -121,14 +172,19 @@ class History {
         return reply;
       }
       case "release":
-        return driver.ask("q", "queue.release", { deliveryIds: [command.which, command.which + 1].map((i) => this.pick(i)?.deliveryId ?? "none") });
+        return driver.ask("q", "queue.release", {
+          deliveryIds: [command.which, command.which + 1].map((i) => this.pick(i)?.deliveryId ?? "none"),
+        });
       case "nack": {
         const body = nackBody(command);
         return driver.ask("q", "queue.nack", { deliveryId: this.pick(command.which)?.deliveryId ?? "none", ...body });
       }
       case "touch": {
         const leaseMs = command.leaseMs === undefined ? {} : { leaseMs: command.leaseMs };
-        return driver.ask("q", "queue.touch", { deliveryId: this.pick(command.which)?.deliveryId ?? "none", ...leaseMs });
+        return driver.ask("q", "queue.touch", {
+          deliveryId: this.pick(command.which)?.deliveryId ?? "none",
+          ...leaseMs,
+        });
       }
       case "pause":
         return driver.ask("q", "queue.pause", {});
@@ -161,11 +217,20 @@ class History {
 }
 
 function nackBody({ delay: delayMs, error, deadLetter }: Extract<Command, { do: "nack" }>) {
-  return { ...(delayMs > 0 ? { delayMs } : {}), ...(error ? { error: "boom" } : {}), ...(deadLetter ? { deadLetter } : {}) };
+  return {
+    ...(delayMs > 0 ? { delayMs } : {}),
+    ...(error ? { error: "boom" } : {}),
+    ...(deadLetter ? { deadLetter } : {}),
+  };
 }
 
 /** The same command on the model, which must come to the same. */
-function onModel(model: QueueModel, history: History, command: Command, before: { deadIds: string[]; ids: QueueItem[] | undefined; claimId: string }): unknown {
+function onModel(
+  model: QueueModel,
+  history: History,
+  command: Command,
+  before: { deadIds: string[]; ids: QueueItem[] | undefined; claimId: string },
+): unknown {
   const deliveryOf = (index: number): string => history.pick(index)?.deliveryId ?? "none";
   switch (command.do) {
     case "send": {
@@ -199,7 +264,12 @@ function onModel(model: QueueModel, history: History, command: Command, before: 
     case "removeDead":
       return { value: model.removeDead(before.deadIds[command.which] ?? "none") };
     case "redrive":
-      return { value: model.redrive(command.which?.map((i) => before.deadIds[i] ?? "none"), command.delay) };
+      return {
+        value: model.redrive(
+          command.which?.map((i) => before.deadIds[i] ?? "none"),
+          command.delay,
+        ),
+      };
     case "advance":
       model.advance(command.ms);
       return undefined;
@@ -224,14 +294,19 @@ function compare(config: Partial<QueueConfig>, commands: readonly Command[]): vo
     expect(history.settled()).toEqual(model.served.splice(0));
     expect(history.driver.ask("q", "queue.stats", {})).toEqual({ value: model.stats() });
   }
-  const place = ({ messageId, at, attempt }: { messageId: string; at: string; attempt: number }) => `${messageId} ${at} ${attempt}`;
+  const place = ({ messageId, at, attempt }: { messageId: string; at: string; attempt: number }) =>
+    `${messageId} ${at} ${attempt}`;
   expect(history.peek().map(place).sort()).toEqual(
     model.entries.map(({ item, at, attempts }) => place({ messageId: item.messageId, at, attempt: attempts })).sort(),
   );
   expect(history.driver.ask("q", "queue.listDead", { limit: 1000 })).toMatchObject({
     value: {
       entries: model.dead.map(({ entry, reason, movedAt, lastError }) => ({
-        messageId: entry.item.messageId, data: entry.item.data, attempts: entry.attempts, movedAt, reason,
+        messageId: entry.item.messageId,
+        data: entry.item.data,
+        attempts: entry.attempts,
+        movedAt,
+        reason,
         ...(lastError === undefined ? {} : { lastError }),
       })),
     },
@@ -250,7 +325,8 @@ function holds(config: Partial<QueueConfig>, commands: readonly Command[]): void
     history.settled();
     const peeked = history.peek();
     for (const { messageId, at, untilAt } of peeked) {
-      if (!firstReady.has(messageId) || command.do === "redrive") firstReady.set(messageId, at === "delayed" ? untilAt! : claimedAt);
+      if (!firstReady.has(messageId) || command.do === "redrive")
+        firstReady.set(messageId, at === "delayed" ? untilAt! : claimedAt);
     }
     // No message is held twice, and none is both here and dead.
     const here = peeked.map(({ messageId }) => messageId);

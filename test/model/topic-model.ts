@@ -42,9 +42,16 @@ export class TopicModel {
 
   publish(items: TopicItem[]): { cursor: string; duplicateOf?: string }[] {
     const published = items.map((item) => {
-      const earlier = item.idempotencyKey && this.log.findLast((event) => event.item.idempotencyKey === item.idempotencyKey);
-      if (earlier && earlier.keyUntilAt > this.now) return { cursor: this.#cursor(earlier.n), duplicateOf: earlier.item.eventId };
-      this.log.push({ n: ++this.head, item, publishedAt: this.now, keyUntilAt: this.now + (item.idempotencyTtlMs ?? 0) });
+      const earlier =
+        item.idempotencyKey && this.log.findLast((event) => event.item.idempotencyKey === item.idempotencyKey);
+      if (earlier && earlier.keyUntilAt > this.now)
+        return { cursor: this.#cursor(earlier.n), duplicateOf: earlier.item.eventId };
+      this.log.push({
+        n: ++this.head,
+        item,
+        publishedAt: this.now,
+        keyUntilAt: this.now + (item.idempotencyTtlMs ?? 0),
+      });
       return { cursor: this.#cursor(this.head) };
     });
     this.#trim();
@@ -62,7 +69,10 @@ export class TopicModel {
       const first = Math.min(group.lost || Infinity, group.position < this.trimmedUpTo ? group.position + 1 : Infinity);
       group.position = Math.max(group.position, this.trimmedUpTo);
       group.lost = 0;
-      return { deliveries: [], gap: { after: this.#cursor(first - 1), firstAvailable: this.#cursor(this.trimmedUpTo) } };
+      return {
+        deliveries: [],
+        gap: { after: this.#cursor(first - 1), firstAvailable: this.#cursor(this.trimmedUpTo) },
+      };
     }
     const idle = group.pending.filter((one) => one.idle).sort((a, b) => a.n - b.n)[0];
     if (idle) return { deliveries: [this.#takeOver(idle, deliveryId, owner)] };
@@ -98,18 +108,29 @@ export class TopicModel {
       .filter(({ idle, since, n }) => (idle || this.now - since >= minIdleMs) && n > this.trimmedUpTo)
       .sort((a, b) => a.n - b.n)
       .slice(0, count);
-    return { deliveries: found.map((pending, i) => this.#takeOver(pending, count === 1 ? deliveryId : `${deliveryId}.${i}`, owner)) };
+    return {
+      deliveries: found.map((pending, i) =>
+        this.#takeOver(pending, count === 1 ? deliveryId : `${deliveryId}.${i}`, owner),
+      ),
+    };
   }
 
   ownerGone(owner: string, died: boolean): void {
     for (const pending of this.groups.flatMap((group) => group.pending)) {
-      if (pending.by === owner && !pending.idle) Object.assign(pending, { idle: true, attempt: pending.attempt - (died ? 0 : 1) });
+      if (pending.by === owner && !pending.idle)
+        Object.assign(pending, { idle: true, attempt: pending.attempt - (died ? 0 : 1) });
     }
   }
 
   read(after: number, limit: number) {
-    const gap = after < this.trimmedUpTo ? { gap: { after: this.#cursor(after), firstAvailable: this.#cursor(this.trimmedUpTo) } } : {};
-    const events = this.log.filter(({ n }) => n > after).slice(0, limit).map((event) => this.#eventOf(event));
+    const gap =
+      after < this.trimmedUpTo
+        ? { gap: { after: this.#cursor(after), firstAvailable: this.#cursor(this.trimmedUpTo) } }
+        : {};
+    const events = this.log
+      .filter(({ n }) => n > after)
+      .slice(0, limit)
+      .map((event) => this.#eventOf(event));
     return { events, head: this.head, ...gap };
   }
 
@@ -126,7 +147,12 @@ export class TopicModel {
       name,
       { lag: this.head - Math.max(position, this.trimmedUpTo), pending: pending.length },
     ]);
-    return { entries: this.log.length, cursor: this.#cursor(this.head), groups: Object.fromEntries(groups) as object, waiters: 0 };
+    return {
+      entries: this.log.length,
+      cursor: this.#cursor(this.head),
+      groups: Object.fromEntries(groups) as object,
+      waiters: 0,
+    };
   }
 
   #trim(): void {

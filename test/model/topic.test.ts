@@ -20,18 +20,43 @@ const owner = fc.constantFrom("tab a", "tab b");
 const group = fc.nat(GROUPS.length - 1);
 
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("publish" as const), idem: fc.array(fc.nat(6), { minLength: 1, maxLength: 4 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("publish" as const),
+      idem: fc.array(fc.nat(6), { minLength: 1, maxLength: 4 }),
+    }),
+  },
   { weight: 8, arbitrary: fc.record({ do: fc.constant("claim" as const), group, owner }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom("commit" as const, "commit" as const, "touch" as const, "release" as const), which: fc.nat(20) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constantFrom("commit" as const, "commit" as const, "touch" as const, "release" as const),
+      which: fc.nat(20),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
-      do: fc.constant("reclaim" as const), group, owner, minIdleMs: fc.constantFrom(0, 2 * SECOND), count: fc.constantFrom(1, 3),
+      do: fc.constant("reclaim" as const),
+      group,
+      owner,
+      minIdleMs: fc.constantFrom(0, 2 * SECOND),
+      count: fc.constantFrom(1, 3),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("read" as const), after: fc.nat(20), limit: fc.constantFrom(1, 100) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("read" as const), after: fc.nat(20), limit: fc.constantFrom(1, 100) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("gone" as const), owner, died: fc.boolean() }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("advance" as const), ms: fc.constantFrom(1, SECOND, 6 * SECOND, 15 * SECOND) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("advance" as const),
+      ms: fc.constantFrom(1, SECOND, 6 * SECOND, 15 * SECOND),
+    }),
+  },
 );
 
 /** Runs a history on both; throws where they differ. */
@@ -50,7 +75,9 @@ function compare(config: Partial<TopicConfig>, commands: readonly Command[]): vo
     switch (given.do) {
       case "publish": {
         const items = given.idem.map((idem) => ({
-          eventId: `e${++ids}`, data: String(ids), bytes: 1,
+          eventId: `e${++ids}`,
+          data: String(ids),
+          bytes: 1,
           ...(idem < 2 ? { idempotencyKey: `k${idem}`, idempotencyTtlMs: 8 * SECOND } : {}),
         }));
         return [driver.ask("t", "topic.publishMany", { items }), model.publish(items)];
@@ -74,12 +101,20 @@ function compare(config: Partial<TopicConfig>, commands: readonly Command[]): vo
       case "touch":
       case "release": {
         const { group: name, deliveryId } = taken.at(-1 - given.which) ?? { group: "g", deliveryId: "none" };
-        if (given.do === "commit") return [driver.ask("t", "topic.commit", { group: name, deliveryId }), model.commit(name, deliveryId)];
-        if (given.do === "touch") return [driver.ask("t", "topic.touch", { group: name, deliveryId }), model.touch(name, deliveryId)];
-        return [driver.ask("t", "topic.release", { group: name, deliveryIds: [deliveryId] }), model.release(name, deliveryId)];
+        if (given.do === "commit")
+          return [driver.ask("t", "topic.commit", { group: name, deliveryId }), model.commit(name, deliveryId)];
+        if (given.do === "touch")
+          return [driver.ask("t", "topic.touch", { group: name, deliveryId }), model.touch(name, deliveryId)];
+        return [
+          driver.ask("t", "topic.release", { group: name, deliveryIds: [deliveryId] }),
+          model.release(name, deliveryId),
+        ];
       }
       case "read":
-        return [driver.ask("t", "topic.read", { after: given.after, limit: given.limit }), model.read(given.after, given.limit)];
+        return [
+          driver.ask("t", "topic.read", { after: given.after, limit: given.limit }),
+          model.read(given.after, given.limit),
+        ];
       case "gone":
         driver.space.release({ owner: given.owner, died: given.died }, driver.now);
         return [undefined, model.ownerGone(given.owner, given.died)];
@@ -104,5 +139,8 @@ const config: fc.Arbitrary<Partial<TopicConfig>> = fc.record({
 });
 
 test("a topic does what the model does", () => {
-  fc.assert(fc.property(config, fc.array(command, { maxLength: 80, size: "max" }), compare), { numRuns: 1000, seed: 4 });
+  fc.assert(fc.property(config, fc.array(command, { maxLength: 80, size: "max" }), compare), {
+    numRuns: 1000,
+    seed: 4,
+  });
 }, 60_000);

@@ -5,8 +5,21 @@ import { z } from "zod";
 import * as memory from "../../src/memory.js";
 import type * as index from "../../src/index.js";
 import type {
-  Backend, DeadLetter, InputOf, OutputOf, Published, Queue, QueuePeek, QueueStats, Received, Schema, Sent, Topic,
-  TopicEventOf, TopicReceived, TopicStats,
+  Backend,
+  DeadLetter,
+  InputOf,
+  OutputOf,
+  Published,
+  Queue,
+  QueuePeek,
+  QueueStats,
+  Received,
+  Schema,
+  Sent,
+  Topic,
+  TopicEventOf,
+  TopicReceived,
+  TopicStats,
 } from "../../src/memory.js";
 
 const { queue, topic, retry } = memory;
@@ -21,7 +34,13 @@ interface Output {
   size: number;
 }
 
-const valibotSchema = v.object({ at: v.pipe(v.string(), v.transform((text) => new Date(text))), size: v.optional(v.number(), 1) });
+const valibotSchema = v.object({
+  at: v.pipe(
+    v.string(),
+    v.transform((text) => new Date(text)),
+  ),
+  size: v.optional(v.number(), 1),
+});
 
 expectTypeOf<InputOf<typeof zodSchema>>().toEqualTypeOf<Input>();
 expectTypeOf<OutputOf<typeof zodSchema>>().toEqualTypeOf<Output>();
