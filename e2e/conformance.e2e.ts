@@ -48,7 +48,10 @@ for (const backend of ["hub+indexeddb", "hub+memory"] as const) {
           return skip(reason);
         }
         try {
-          await page.evaluate(([title, world]) => conformance.run(title, world), [fullName(conformanceCase), backend] as const);
+          await page.evaluate(([title, world]) => conformance.run(title, world), [
+            fullName(conformanceCase),
+            backend,
+          ] as const);
           outcomes.push({ primitive, name, result: "passed" });
         } catch (error) {
           outcomes.push({ primitive, name, result: "failed", reason: String(error) });

@@ -39,13 +39,16 @@ describe("5,000 messages, four tabs, one crash, two dead hubs", () => {
       // The first tab creates the worker, and its process hosts it.
       const first = await openTab();
       const others = [await openTab(), await openTab(), await openTab()];
-      const [sender, doomed, b, c] = creator ? [others[0]!, first, others[1]!, others[2]!] : [first, others[0]!, others[1]!, others[2]!];
+      const [sender, doomed, b, c] = creator
+        ? [others[0]!, first, others[1]!, others[2]!]
+        : [first, others[0]!, others[1]!, others[2]!];
       await sender.evaluate(() => keepRecord());
       for (const [name, page] of Object.entries({ doomed, b, c })) {
         await page.evaluate((by) => consume(by, { concurrency: 5, holdMs: 2 }), name);
       }
       const sending = sender.evaluate((count) => sendAll(count, { inFlight: 200 }), MESSAGES);
-      const acked = async (): Promise<number> => sender.evaluate(() => noted.filter(({ what }) => what === "acked").length);
+      const acked = async (): Promise<number> =>
+        sender.evaluate(() => noted.filter(({ what }) => what === "acked").length);
       const reach = async (count: number): Promise<void> => {
         while ((await acked()) < count) await new Promise((resolve) => setTimeout(resolve, 5));
       };
@@ -93,7 +96,9 @@ describe("a crashed tab's leases", () => {
       await witness.evaluate(() => consume("witness", { concurrency: 2 }));
       const before = Date.now();
       await profile.crash(doomed);
-      await witness.waitForFunction(() => noted.filter(({ what, by }) => what === "received" && by === "witness").length === 2);
+      await witness.waitForFunction(
+        () => noted.filter(({ what, by }) => what === "received" && by === "witness").length === 2,
+      );
       const received = await witness.evaluate(() => noted.filter(({ what }) => what === "received"));
       // In the order in which they were sent, each tried a second time. The lease alone would have held them for 30 s.
       expect(received.map(({ i, attempt }) => ({ i, attempt }))).toEqual([

@@ -37,9 +37,13 @@ describe("a hub that dies", () => {
       await profile.killWorkers();
       expect(await sending).toBe(round === 0 ? 0 : 30);
     }
-    const got = await a.evaluate(async () => (await q.recvMany({ max: 1000 })).concat(await q.recvMany({ max: 1000, wait: false })).map(({ data }) => data.i));
+    const got = await a.evaluate(async () =>
+      (await q.recvMany({ max: 1000 })).concat(await q.recvMany({ max: 1000, wait: false })).map(({ data }) => data.i),
+    );
     const want = Array.from({ length: 5 }, (_, round) =>
-      Array.from({ length: 300 }, (_, i) => ({ i, round })).filter(({ i }) => round === 0 || i % 10 !== 0).map(({ i }) => round * 1000 + i),
+      Array.from({ length: 300 }, (_, i) => ({ i, round }))
+        .filter(({ i }) => round === 0 || i % 10 !== 0)
+        .map(({ i }) => round * 1000 + i),
     ).flat();
     expect(got).toEqual(want);
   });
@@ -141,7 +145,9 @@ describe("a hub that is alive and answers nothing", () => {
     // What is on disk says the same.
     profile = await profile.restart();
     const again = await openTab();
-    expect(await again.evaluate(async () => (await q.recvMany({ max: 10 })).map(({ data }) => data.i))).toEqual([0, 1, 2, 99, 100]);
+    expect(await again.evaluate(async () => (await q.recvMany({ max: 10 })).map(({ data }) => data.i))).toEqual([
+      0, 1, 2, 99, 100,
+    ]);
   });
 });
 
@@ -162,7 +168,8 @@ describe("the disk is full", () => {
       const accepted: number[] = [];
       let refused: unknown;
       // Random, for the database compresses.
-      const noise = (): string => Array.from(crypto.getRandomValues(new Uint8Array(45_000)), (byte) => byte.toString(16)).join("");
+      const noise = (): string =>
+        Array.from(crypto.getRandomValues(new Uint8Array(45_000)), (byte) => byte.toString(16)).join("");
       for (let i = 100; i < 200 && refused === undefined; i++) {
         try {
           await q.send({ data: { i }, meta: noise() });
@@ -182,7 +189,9 @@ describe("the disk is full", () => {
       const messages = await q.recvMany({ max: 10 });
       const outcomes = await Promise.all([
         ...messages.map((message) => message.ack()),
-        ...[1, 2, 3].map(() => q.send({ data: { i: 0 }, meta: "x".repeat(100_000) }).catch((error: { code: string }) => error.code)),
+        ...[1, 2, 3].map(() =>
+          q.send({ data: { i: 0 }, meta: "x".repeat(100_000) }).catch((error: { code: string }) => error.code),
+        ),
       ]);
       return { outcomes, epoch: backend.status.epoch, depth: (await q.stats()).depth };
     });
@@ -192,12 +201,19 @@ describe("the disk is full", () => {
 
     // Room again: after the probe interval sends are accepted, without a reload.
     await setQuota();
-    await until(a, () => q.send({ data: { i: 500 } }).then(() => true, () => false));
+    await until(a, () =>
+      q.send({ data: { i: 500 } }).then(
+        () => true,
+        () => false,
+      ),
+    );
 
     profile = await profile.restart();
     const again = await openTab();
     const kept = await again.evaluate(async () => (await q.recvMany({ max: 500 })).map(({ data }) => data.i));
     const acknowledged = Array.from({ length: 10 }, (_, i) => i);
-    expect(kept).toEqual([...Array.from({ length: 20 }, (_, i) => i), ...full.accepted, 500].filter((i) => !acknowledged.includes(i)));
+    expect(kept).toEqual(
+      [...Array.from({ length: 20 }, (_, i) => i), ...full.accepted, 500].filter((i) => !acknowledged.includes(i)),
+    );
   });
 });

@@ -92,7 +92,12 @@ describe("tabs share a queue", () => {
       const late = await caught(() => message.nack({ delayMs: 8 * 24 * 3_600_000 }));
       return { big, full, late, still: await message.ack() };
     });
-    expect(errors.big).toMatchObject({ is: "PayloadTooLargeError", code: "PAYLOAD_TOO_LARGE", limitBytes: 20, actualBytes: 27 });
+    expect(errors.big).toMatchObject({
+      is: "PayloadTooLargeError",
+      code: "PAYLOAD_TOO_LARGE",
+      limitBytes: 20,
+      actualBytes: 27,
+    });
     expect(errors.full).toMatchObject({ is: "CapacityError", code: "CAPACITY", bound: "maxMessages", limit: 1 });
     expect(errors.late).toEqual({ is: "RangeError" });
     expect(errors.still).toBe(true);
@@ -165,7 +170,12 @@ describe("tabs share a topic", () => {
     expect(await take(b)).toEqual({ data: 0, attempt: 1 });
     expect(await take(a)).toEqual({ data: 1, attempt: 1 });
     await profile.crash(b);
-    await until(a, async () => (await t.stats()).groups.work?.pending === 2 && (await t.reader("work").reclaim({ count: 1, minIdleMs: 10 ** 9 })).length === 1);
+    await until(
+      a,
+      async () =>
+        (await t.stats()).groups.work?.pending === 2 &&
+        (await t.reader("work").reclaim({ count: 1, minIdleMs: 10 ** 9 })).length === 1,
+    );
     expect(await take(a)).toEqual({ data: 2, attempt: 1 });
   });
 });

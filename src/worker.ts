@@ -11,5 +11,3 @@ import { startHub } from "./worker/main.js";
 
 // Importing is safe anywhere; only a SharedWorker becomes a hub.
 if (typeof globalThis === "object" && "SharedWorkerGlobalScope" in globalThis) startHub(globalThis as never);
-
-export {};

@@ -38,11 +38,20 @@ function executablePath(): string {
 
 /** A real profile folder: IndexedDB on disk, which a plain context keeps in memory. */
 export async function openDiskProfile(folder = mkdtempSync(join(tmpdir(), "tabloom-"))): Promise<Profile> {
-  const context = await chromium.launchPersistentContext(folder, { executablePath: executablePath(), headless: true, args: ARGS });
-  return makeProfile(context, context.browser(), async (keep) => {
-    await context.close();
-    if (!keep) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-  }, () => openDiskProfile(folder));
+  const context = await chromium.launchPersistentContext(folder, {
+    executablePath: executablePath(),
+    headless: true,
+    args: ARGS,
+  });
+  return makeProfile(
+    context,
+    context.browser(),
+    async (keep) => {
+      await context.close();
+      if (!keep) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+    () => openDiskProfile(folder),
+  );
 }
 
 async function makeProfile(

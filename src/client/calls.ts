@@ -63,14 +63,17 @@ export class Calls {
   }
 
   add(call: NewCall): Promise<unknown> {
-    const { options, body } = call;
+    const { ref, op, body, durability, options } = call;
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(new AbortError(signal.reason));
     return new Promise((resolve, reject) => {
       const now = performance.now();
       const waitMs = (body as { waitMs?: number }).waitMs ?? 0;
       const pending: PendingCall = {
-        ...call,
+        ref,
+        op,
+        body,
+        durability,
         options,
         seq: ++this.#seq,
         deadlineAt: now + waitMs + DEADLINE_MS,
@@ -125,10 +128,18 @@ export class Calls {
     for (const call of first) this.add(call).catch(() => {});
     for (const pending of again) {
       if (pending.abandoned) this.#remove(pending);
-      else if (memoryLost && pending.sent && pending.durability === "memory" && commandTraits[pending.op].resend === "once") {
+      else if (
+        memoryLost &&
+        pending.sent &&
+        pending.durability === "memory" &&
+        commandTraits[pending.op].resend === "once"
+      ) {
         this.#remove(pending);
         pending.reject(
-          new TabloomError("EPOCH_CHANGED", `the hub died while ${pending.op} was under way; its memory-only state is gone`),
+          new TabloomError(
+            "EPOCH_CHANGED",
+            `the hub died while ${pending.op} was under way; its memory-only state is gone`,
+          ),
         );
       } else {
         pending.sent = false;

@@ -100,7 +100,7 @@ export class Connection {
 
   async #connect(): Promise<void> {
     this.#connecting = true;
-    for (let failures = 0; !this.#closing.signal.aborted; ) {
+    for (let failures = 0; !this.#closing.signal.aborted;) {
       try {
         const welcome = await this.#attempt();
         this.#connecting = false;
@@ -126,7 +126,9 @@ export class Connection {
     const { space, worker, testClock } = this.#options;
     const shared = worker({ name: names.worker(space, "module", this.#generation) });
     const failed = new Promise<never>((_, reject) => {
-      shared.addEventListener("error", () => reject(new TabloomError("UNAVAILABLE", "the worker script could not be loaded")));
+      shared.addEventListener("error", () =>
+        reject(new TabloomError("UNAVAILABLE", "the worker script could not be loaded")),
+      );
     });
     this.#link = connectHub(shared.port);
     const hello: HelloFrame = {

@@ -17,7 +17,9 @@ export class Feed {
 
   /** Whether this is the first listener of the instance. */
   add(instance: string, listener: FeedListener): boolean {
-    this.#channel ??= joinBroadcast(names.eventChannel(this.#space), (text) => this.#hear(JSON.parse(text) as FeedMessage));
+    this.#channel ??= joinBroadcast(names.eventChannel(this.#space), (text) =>
+      this.#hear(JSON.parse(text) as FeedMessage),
+    );
     const listeners = this.#listeners.get(instance);
     if (listeners) {
       listeners.add(listener);

@@ -38,7 +38,7 @@ describe("calls of a handle", () => {
     const issue = (name: string): void => void issued.push(name);
     const slow = gate("slow");
     const quick = gate("quick");
-    const all = [calls.inOrder(slow.promise, issue), calls.inOrder(quick.promise, issue), calls.inOrder("ready", issue)];
+    const all = [slow.promise, quick.promise, "ready"].map(async (prepared) => calls.inOrder(prepared, issue));
     quick.open();
     await quick.promise;
     expect(issued).toEqual([]);
@@ -110,24 +110,31 @@ describe("signals of a call", () => {
   test.each([
     ["returns", () => 1],
     ["resolves", () => Promise.resolve(1)],
-    ["throws", () => { throw new Error("no"); }],
+    [
+      "throws",
+      () => {
+        throw new Error("no");
+      },
+    ],
     ["rejects", () => Promise.reject(new Error("no"))],
   ])("are let go of when it %s", async (_, run) => {
     const one = new AbortController();
     const two = new AbortController();
     const [first, second] = [listeners(one), listeners(two)];
-    await Promise.resolve().then(() => withAnySignal([one.signal, undefined, two.signal], run)).catch(() => {});
+    await Promise.resolve()
+      .then(() => withAnySignal([one.signal, undefined, two.signal], run))
+      .catch(() => {});
     expect([first.count, second.count]).toEqual([0, 0]);
   });
 
   test("abort together, with the reason of the one that did", () => {
     const one = new AbortController();
     const two = new AbortController();
-    withAnySignal([one.signal, two.signal], (signal) => {
+    void withAnySignal([one.signal, two.signal], (signal) => {
       expect(signal.aborted).toBe(false);
       two.abort("reason");
       expect(signal.reason).toBe("reason");
     });
-    withAnySignal([one.signal, two.signal], (signal) => expect(signal.reason).toBe("reason"));
+    void withAnySignal([one.signal, two.signal], (signal) => expect(signal.reason).toBe("reason"));
   });
 });

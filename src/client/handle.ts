@@ -67,7 +67,12 @@ export class Handle<K extends Kind> {
     if (port === undefined) {
       this.#backend ??= this.#options.backend ?? this.#flavour.bind();
       port = this.#backend.port({
-        name: { prefix: this.#options.prefix ?? "", kind: this.#kind, tenantId: identifier("tenantId", tenantId), id: this.#options.id },
+        name: {
+          prefix: this.#options.prefix ?? "",
+          kind: this.#kind,
+          tenantId: identifier("tenantId", tenantId),
+          id: this.#options.id,
+        },
         config: this.#config,
         durability: this.#durability,
       });

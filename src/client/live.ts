@@ -107,7 +107,11 @@ class LiveFeed {
       this.#adrift = false;
       await this.#anchor(formatCursor(this.#generation, this.#reached));
     }
-    const { events, head, gap } = await this.#port.call("topic.read", { after: this.#reached, limit: PAGE }, { signal });
+    const { events, head, gap } = await this.#port.call(
+      "topic.read",
+      { after: this.#reached, limit: PAGE },
+      { signal },
+    );
     if (gap) this.#gap = new GapError(gap);
     // Some of them may have been announced meanwhile.
     this.#buffer.push(...events.filter(({ n }) => n > this.#reached));

@@ -135,7 +135,11 @@ export interface DeadLetter {
 
 export interface DeadLetterQueue {
   /** Oldest first. `next` is the `after` of the following page. */
-  list(options?: { limit?: number; after?: string; tenantId?: string }): Promise<{ entries: DeadLetter[]; next?: string }>;
+  list(options?: {
+    limit?: number;
+    after?: string;
+    tenantId?: string;
+  }): Promise<{ entries: DeadLetter[]; next?: string }>;
   /** false when there is no such entry. */
   remove(messageId: string, options?: { tenantId?: string }): Promise<boolean>;
   /** Back to the queue under the same ids, attempt 0, at the back. Returns how many. */

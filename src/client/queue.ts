@@ -63,7 +63,11 @@ export function createQueueFactory(flavour: Flavour) {
         endWhenEmpty: cfg.wait === false,
         async pull(signal) {
           const message = await recv({ ...cfg, signal });
-          if (message && cfg.autoTouch) touching.set(message, keepTouched(message, cfg.leaseMs ?? options.delivery?.defaultLeaseMs ?? DEFAULT_LEASE_MS));
+          if (message && cfg.autoTouch)
+            touching.set(
+              message,
+              keepTouched(message, cfg.leaseMs ?? options.delivery?.defaultLeaseMs ?? DEFAULT_LEASE_MS),
+            );
           return message;
         },
         onDone(message) {
@@ -136,7 +140,7 @@ async function sendMany(
   if (atomic && items.length > MAX_ATOMIC_ITEMS) {
     throw new RangeError(`an atomic sendMany takes at most ${MAX_ATOMIC_ITEMS} items, not ${items.length}`);
   }
-  const results = await handle.inOrder(Promise.all(items.map((item) => prepare(schema, item))), (prepared) => {
+  const results = await handle.inOrder(Promise.all(items.map(async (item) => prepare(schema, item))), (prepared) => {
     const bytes = prepared.reduce((sum, item) => sum + item.bytes, 0);
     if (atomic && bytes > MAX_ATOMIC_BYTES) {
       throw new RangeError(`an atomic sendMany takes at most ${MAX_ATOMIC_BYTES} bytes, not ${bytes}`);
@@ -240,13 +244,18 @@ async function giveBack(port: Port, deliveries: QueueDelivery[]): Promise<void> 
 
 /** What the schema accepts; the rest goes to the dead letters. */
 function readAll<S extends Schema>(port: Port, schema: S, deliveries: QueueDelivery[]): Maybe<Received<OutputOf<S>>[]> {
-  if (deliveries.length === 1) return andThen(read(port, schema, deliveries[0]!), (message) => (message ? [message] : []));
-  return Promise.all(deliveries.map((delivery) => read(port, schema, delivery))).then((messages) =>
+  if (deliveries.length === 1)
+    return andThen(read(port, schema, deliveries[0]!), (message) => (message ? [message] : []));
+  return Promise.all(deliveries.map(async (delivery) => read(port, schema, delivery))).then((messages) =>
     messages.filter((message) => message !== undefined),
   );
 }
 
-function read<S extends Schema>(port: Port, schema: S, delivery: QueueDelivery): Maybe<Received<OutputOf<S>> | undefined> {
+function read<S extends Schema>(
+  port: Port,
+  schema: S,
+  delivery: QueueDelivery,
+): Maybe<Received<OutputOf<S>> | undefined> {
   const reject = (error: unknown): Promise<undefined> => rejectInvalid(port, delivery, error);
   try {
     const value = decodeValue(schema, delivery.data);

@@ -31,7 +31,11 @@ describe("ranges", () => {
   });
 
   test("an empty optional text is none", () => {
-    expect([optionalText("key", ""), optionalText("key", undefined), optionalText("key", "k")]).toEqual([undefined, undefined, "k"]);
+    expect([optionalText("key", ""), optionalText("key", undefined), optionalText("key", "k")]).toEqual([
+      undefined,
+      undefined,
+      "k",
+    ]);
     expect(() => optionalText("key", 1)).toThrow(ValidationError);
   });
 });

@@ -27,7 +27,8 @@ export function duration(name: string, value: unknown): number {
 
 /** Names of instances and tenants: 1–256 characters of well-formed Unicode. */
 export function identifier(name: string, value: unknown): string {
-  if (typeof value === "string" && value.length >= 1 && value.length <= 256 && !/\p{Surrogate}/u.test(value)) return value;
+  // Characters are code points: a lone surrogate is none, an emoji is one.
+  if (typeof value === "string" && /^[^\p{Surrogate}]{1,256}$/u.test(value)) return value;
   throw new ValidationError(`${name} must be 1 to 256 characters of well-formed Unicode`);
 }
 

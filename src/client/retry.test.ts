@@ -29,7 +29,9 @@ describe("retry's pauses", () => {
   });
 
   test("take their start, growth and limit from the options", async () => {
-    expect(await attemptsOf({ attempts: 5, minDelayMs: 10, factor: 3, maxDelayMs: 100, jitter: 0 })).toEqual([0, 10, 40, 130, 230]);
+    expect(await attemptsOf({ attempts: 5, minDelayMs: 10, factor: 3, maxDelayMs: 100, jitter: 0 })).toEqual([
+      0, 10, 40, 130, 230,
+    ]);
     expect(await attemptsOf({ attempts: 3, minDelayMs: 500, maxDelayMs: 50, jitter: 0 })).toEqual([0, 50, 100]);
   });
 
@@ -60,7 +62,7 @@ describe("long timeouts", () => {
   afterEach(() => void vi.useRealTimers());
 
   test("beyond 2^31−1 ms do not fire early", async () => {
-    const run = vi.fn();
+    const run = vi.fn<() => void>();
     setLongTimeout(run, 2 ** 32 + 5);
     await vi.advanceTimersByTimeAsync(2 ** 32 + 4);
     expect(run).not.toHaveBeenCalled();
@@ -69,7 +71,7 @@ describe("long timeouts", () => {
   });
 
   test("can be stopped, also after the first stretch", async () => {
-    const run = vi.fn();
+    const run = vi.fn<() => void>();
     const stop = setLongTimeout(run, 2 ** 32);
     await vi.advanceTimersByTimeAsync(2 ** 31);
     stop();

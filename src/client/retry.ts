@@ -77,7 +77,10 @@ export interface ExpBackoffOptions {
  * @example
  * await message.nack({ delayMs: expBackoff(message.attempt, { baseMs: 1000, maxMs: 60_000 }) });
  */
-export function expBackoff(attempt: number, { baseMs = 100, maxMs = 2000, jitter = 0.2 }: ExpBackoffOptions = {}): number {
+export function expBackoff(
+  attempt: number,
+  { baseMs = 100, maxMs = 2000, jitter = 0.2 }: ExpBackoffOptions = {},
+): number {
   integer("attempt", attempt, { min: 1 });
   finite("baseMs", baseMs, 0);
   finite("maxMs", maxMs, 0);
@@ -117,7 +120,11 @@ export function isRetryableTransportError(error: unknown): boolean {
 }
 
 function matches(message: string): boolean {
-  return PHRASES.test(message) || REDIS_TOKENS.test(message) || [...message.matchAll(/\bE[A-Z_]{3,}\b/g)].some(([name]) => ERRNO.has(name));
+  return (
+    PHRASES.test(message) ||
+    REDIS_TOKENS.test(message) ||
+    [...message.matchAll(/\bE[A-Z_]{3,}\b/g)].some(([name]) => ERRNO.has(name))
+  );
 }
 
 /** Bounded, because 0 × Infinity is no number. */
@@ -131,7 +138,9 @@ function jittered(ms: number, jitter: number, maxMs: number): number {
 
 function finite(name: string, value: number, min: number, max = Number.MAX_VALUE): void {
   if (typeof value === "number" && value >= min && value <= max) return;
-  throw new RangeError(`${name} must be a number from ${min}${max === Number.MAX_VALUE ? "" : ` to ${max}`}, not ${String(value)}`);
+  throw new RangeError(
+    `${name} must be a number from ${min}${max === Number.MAX_VALUE ? "" : ` to ${max}`}, not ${String(value)}`,
+  );
 }
 
 function definedOnly<T extends object>(options: T): T {

@@ -20,7 +20,10 @@ export function anySignal(...signals: (AbortSignal | undefined)[]): { signal: Ab
 }
 
 /** Runs with one signal that aborts when any of these does; lets go of them when the run is over. */
-export function withAnySignal<T>(signals: (AbortSignal | undefined)[], run: (signal: AbortSignal) => Maybe<T>): Maybe<T> {
+export function withAnySignal<T>(
+  signals: (AbortSignal | undefined)[],
+  run: (signal: AbortSignal) => Maybe<T>,
+): Maybe<T> {
   const { signal, release } = anySignal(...signals);
   let result: Maybe<T>;
   try {

@@ -36,7 +36,7 @@ export function createStream<T>({ pull, endWhenEmpty, signals, onDone }: StreamO
   };
   const advance = async (): Promise<IteratorResult<T, undefined>> => {
     settle();
-    for (let failures = 0; !signal.aborted; ) {
+    for (let failures = 0; !signal.aborted;) {
       try {
         const item = await pull(signal);
         begun = true;

@@ -34,15 +34,22 @@ export function createTopicReader<S extends Schema>(options: ReaderOptions<S>): 
       if (cfg.signal?.aborted) return null;
       const endAt = performance.now() + waitMs;
       const claim = (left: number, signal: AbortSignal): Maybe<TopicReceived<Data> | null> => {
-        const body = { group, deliveryId: newId(), max: 1, waitMs: left, ...(consumerId === undefined ? {} : { consumerId }) };
+        const body = {
+          group,
+          deliveryId: newId(),
+          max: 1,
+          waitMs: left,
+          ...(consumerId === undefined ? {} : { consumerId }),
+        };
         const onLate = ({ deliveries }: { deliveries: TopicDelivery[] }): void => {
           if (deliveries.length > 0) void giveBack(port, group, deliveries);
         };
         return andThen(port.call("topic.claim", body, { signal, onLate }), ({ deliveries: [delivery], gap }) => {
           if (gap) throw new GapError(gap);
           if (delivery === undefined) return null;
-          return andThen(read(port, delivery, cfg.invalidPayload === "throw"), (event) =>
-            event ?? claim(Math.max(0, Math.ceil(endAt - performance.now())), signal),
+          return andThen(
+            read(port, delivery, cfg.invalidPayload === "throw"),
+            (event) => event ?? claim(Math.max(0, Math.ceil(endAt - performance.now())), signal),
           );
         });
       };
@@ -60,7 +67,11 @@ export function createTopicReader<S extends Schema>(options: ReaderOptions<S>): 
     return handle.port(tenantId);
   }
 
-  async function read(port: Port, delivery: TopicDelivery, throwInvalid: boolean): Promise<TopicReceived<Data> | undefined> {
+  async function read(
+    port: Port,
+    delivery: TopicDelivery,
+    throwInvalid: boolean,
+  ): Promise<TopicReceived<Data> | undefined> {
     const { deliveryId } = delivery;
     try {
       const data = await decodeValue(schema, delivery.data);

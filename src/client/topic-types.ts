@@ -112,7 +112,10 @@ export interface Topic<S extends Schema> {
    */
   pub(options: PubOptions<InputOf<S>>): Promise<Published>;
   /** All or none, in order; at most 1,000 events and 8 MiB. */
-  pubMany(items: readonly Omit<PubOptions<InputOf<S>>, "tenantId">[], options?: { tenantId?: string }): Promise<Published[]>;
+  pubMany(
+    items: readonly Omit<PubOptions<InputOf<S>>, "tenantId">[],
+    options?: { tenantId?: string },
+  ): Promise<Published[]>;
   /** A member of a group: the group takes each event once, its readers share the work. Default group "default". */
   reader(group?: string, options?: { consumerId?: string }): TopicReader<OutputOf<S>>;
   /** Every event to every listener, from this call on. Ends when aborted or closed. */

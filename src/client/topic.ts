@@ -48,7 +48,8 @@ export function createTopicFactory(flavour: Flavour) {
           );
         }),
       pubMany: (items, cfg) => promised(() => publishMany(handle, schema, items, cfg?.tenantId)),
-      reader: (group, cfg) => createTopicReader({ handle, schema, group: group ?? "default", consumerId: cfg?.consumerId }),
+      reader: (group, cfg) =>
+        createTopicReader({ handle, schema, group: group ?? "default", consumerId: cfg?.consumerId }),
       live: (cfg) => liveEvents(handle, schema, cfg ?? {}),
       latestCursor: async (cfg) => {
         const { generation, n } = await ask(cfg?.tenantId, (port) => port.call("topic.anchor", { after: "$" }));
@@ -78,7 +79,7 @@ async function publishMany(
 ): Promise<Published[]> {
   const port = handle.port(tenantId);
   if (items.length > MAX_ITEMS) throw new RangeError(`pubMany takes at most ${MAX_ITEMS} events, not ${items.length}`);
-  return handle.inOrder(Promise.all(items.map((item) => prepare(schema, item))), async (prepared) => {
+  return handle.inOrder(Promise.all(items.map(async (item) => prepare(schema, item))), async (prepared) => {
     const bytes = prepared.reduce((sum, item) => sum + item.bytes, 0);
     if (bytes > MAX_BYTES) throw new RangeError(`pubMany takes at most ${MAX_BYTES} bytes, not ${bytes}`);
     const replies = await port.call("topic.publishMany", { items: prepared });

@@ -28,12 +28,12 @@ describe("values", () => {
     expect(decodeValue(z.string().transform(Number), '"42"')).toBe(42);
   });
 
-  test("the schema sees what JSON makes of the value, once", () => {
-    const validate = vi.fn((value: unknown) => ({ value }));
+  test("the schema sees what JSON makes of the value, once", async () => {
+    const validate = vi.fn<(value: unknown) => { value: unknown }>((value) => ({ value }));
     const schema: Schema = { "~standard": { version: 1, vendor: "test", validate } };
-    encodeValue(schema, { at: new Date(0), gone: undefined });
+    await encodeValue(schema, { at: new Date(0), gone: undefined });
     expect(validate.mock.calls).toEqual([[{ at: "1970-01-01T00:00:00.000Z" }]]);
-    decodeValue(schema, "[1]");
+    await decodeValue(schema, "[1]");
     expect(validate).toHaveBeenCalledTimes(2);
   });
 
@@ -47,7 +47,10 @@ describe("values", () => {
 
   test("sync schemas answer at once, async ones with a promise", async () => {
     expect(encodeValue(anything, 1)).toBe("1");
-    const slow = v.pipeAsync(v.string(), v.checkAsync((text) => Promise.resolve(text !== "bad")));
+    const slow = v.pipeAsync(
+      v.string(),
+      v.checkAsync((text) => Promise.resolve(text !== "bad")),
+    );
     await expect(encodeValue(slow, "good")).resolves.toBe('"good"');
     await expect(encodeValue(slow, "bad")).rejects.toBeInstanceOf(ValidationError);
   });
@@ -80,6 +83,8 @@ describe("values", () => {
   });
 
   test("the message names the place", () => {
-    expect(() => encodeValue(z.object({ user: z.object({ age: z.number() }) }), { user: { age: "x" } })).toThrow(/at user\.age/);
+    expect(() => encodeValue(z.object({ user: z.object({ age: z.number() }) }), { user: { age: "x" } })).toThrow(
+      /at user\.age/,
+    );
   });
 });

@@ -87,7 +87,9 @@ export function registrationOf({ name, config, durability, seed }: Instance): Re
 
 /** Throws `CONFLICT` when an instance that exists cannot be opened like this. */
 export function assertCompatible(existing: Instance, { name, config, durability }: OpenBody): void {
-  const fixed = existing.primitive.fixed.find((field) => readField(existing.config, field) !== readField(config, field));
+  const fixed = existing.primitive.fixed.find(
+    (field) => readField(existing.config, field) !== readField(config, field),
+  );
   if (fixed !== undefined) throw conflict(name, fixed, readField(existing.config, fixed), readField(config, fixed));
   if ((existing.durability === "memory") !== (durability === "memory")) {
     throw conflict(name, "durability", existing.durability, durability);

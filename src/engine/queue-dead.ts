@@ -72,7 +72,13 @@ export const queueDeadRules: Pick<
 function redrive(state: QueueState, ctx: Context, dead: Dead, delayMs: number): void {
   const { messageId, data, meta, orderingKey, bytes, priority } = dead;
   const message: Message = {
-    seq: state.next++, messageId, data, meta, orderingKey, bytes, priority,
+    seq: state.next++,
+    messageId,
+    data,
+    meta,
+    orderingKey,
+    bytes,
+    priority,
     ageFrom: ctx.now + delayMs,
     delayed: delayMs > 0,
     place: undefined,
@@ -82,7 +88,8 @@ function redrive(state: QueueState, ctx: Context, dead: Dead, delayMs: number): 
 }
 
 function list(state: QueueState, { limit, after }: Body<"queue.listDead">): { entries: DeadEntry[]; next?: string } {
-  if (after !== undefined && !/^\d{1,15}$/.test(after)) throw new ValidationError(`"after" is not a cursor of this list`);
+  if (after !== undefined && !/^\d{1,15}$/.test(after))
+    throw new ValidationError(`"after" is not a cursor of this list`);
   const from = after === undefined ? 0 : state.dead.search(Number(after) + 1);
   const entries: DeadEntry[] = [];
   let last: Dead | undefined;
@@ -97,7 +104,11 @@ function list(state: QueueState, { limit, after }: Body<"queue.listDead">): { en
 function entryOf(dead: Dead): DeadEntry {
   const { messageId, data, attempts, movedAt, reason, lastError, orderingKey, meta } = dead;
   return {
-    messageId, data, attempts, movedAt, reason,
+    messageId,
+    data,
+    attempts,
+    movedAt,
+    reason,
     ...(lastError === undefined ? {} : { lastError }),
     ...(orderingKey === undefined ? {} : { orderingKey }),
     ...(meta === undefined ? {} : { meta }),

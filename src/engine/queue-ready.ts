@@ -29,7 +29,7 @@ const orderOf = (message: Message): number => (message.place as ReadyPlace).orde
 /**
  * One line per priority. Within a line the front has waited longest, so the best of all is the best of the fronts.
  */
-export class PriorityReady implements Ready {
+class PriorityReady implements Ready {
   readonly #lines: (Line<Message> | undefined)[] = new Array<undefined>(LEVELS).fill(undefined);
 
   head(now: number): Message | undefined {

@@ -110,8 +110,9 @@ export function createState(config: QueueConfig): QueueState {
 }
 
 /** Where a message stands right after it was sent. */
-export function firstPlace(message: Message): Place {
-  if (message.delayed) return { at: "delayed", dueAt: message.ageFrom, retry: false, attempts: 0, lastError: undefined };
+function firstPlace(message: Message): Place {
+  if (message.delayed)
+    return { at: "delayed", dueAt: message.ageFrom, retry: false, attempts: 0, lastError: undefined };
   return { at: "ready", order: message.seq, readyAt: message.ageFrom, attempts: 0, lastError: undefined };
 }
 
@@ -163,10 +164,22 @@ export const messages: Table<QueueState, Message, Message> = {
 
 export function decodeMessage(seq: number, row: Json): Message {
   const [messageId, data, bytes, ageFrom, delayed, priority, orderingKey, meta] = row as [
-    string, string, number, number, number, number, string | null, string | null,
+    string,
+    string,
+    number,
+    number,
+    number,
+    number,
+    string | null,
+    string | null,
   ];
   return {
-    seq, messageId, data, bytes, ageFrom, priority,
+    seq,
+    messageId,
+    data,
+    bytes,
+    ageFrom,
+    priority,
     delayed: delayed === 1,
     orderingKey: orderingKey ?? undefined,
     meta: meta ?? undefined,
@@ -178,7 +191,8 @@ export function decodeMessage(seq: number, row: Json): Message {
 export const places: Table<QueueState, Message, Place> = {
   letter: "p",
   key: (message) => message.seq,
-  get: (_, message) => (message.place === undefined || isFirstPlace(message, message.place) ? undefined : message.place),
+  get: (_, message) =>
+    message.place === undefined || isFirstPlace(message, message.place) ? undefined : message.place,
   set(state, message, value) {
     // A message that left the queue has no place; its rows go together.
     if (message.place === undefined) return;
@@ -236,10 +250,26 @@ export const deadLetters: Table<QueueState, Dead, Dead> = {
 
 export function decodeDead(n: number, row: Json): Dead {
   const [messageId, data, bytes, priority, attempts, movedAt, reason, lastError, orderingKey, meta] = row as [
-    string, string, number, number, number, number, string, string | null, string | null, string | null,
+    string,
+    string,
+    number,
+    number,
+    number,
+    number,
+    string,
+    string | null,
+    string | null,
+    string | null,
   ];
   return {
-    n, messageId, data, bytes, priority, attempts, movedAt, reason,
+    n,
+    messageId,
+    data,
+    bytes,
+    priority,
+    attempts,
+    movedAt,
+    reason,
     lastError: lastError ?? undefined,
     orderingKey: orderingKey ?? undefined,
     meta: meta ?? undefined,

@@ -224,7 +224,7 @@ function claim(state: QueueState, body: Body<"queue.claim">, ctx: Context): Queu
   const deliveries: QueueDelivery[] = [];
   const idOf = (i: number): string => (body.max === 1 ? body.deliveryId : `${body.deliveryId}.${i}`);
   // A re-sent claim finds the leases that its first run took.
-  for (let again; deliveries.length < body.max && (again = held(state, idOf(deliveries.length), ctx)); ) {
+  for (let again; deliveries.length < body.max && (again = held(state, idOf(deliveries.length), ctx));) {
     deliveries.push(delivery(again));
   }
   if (deliveries.length > 0) return deliveries;
@@ -328,18 +328,18 @@ function dueAt(state: QueueState): number {
 
 function wake(state: QueueState, ctx: Context): void {
   const { now } = ctx;
-  for (let due; (due = state.keysByEnd.take(now)); ) ctx.put(idempotencyKeys, due.key, undefined);
-  for (let due; (due = state.delayed.take(now)); ) {
+  for (let due; (due = state.keysByEnd.take(now));) ctx.put(idempotencyKeys, due.key, undefined);
+  for (let due; (due = state.delayed.take(now));) {
     const { attempts, lastError } = due.place;
     ctx.put(places, due.message, { at: "ready", attempts, lastError, order: state.next++, readyAt: now });
   }
-  for (let due; (due = state.leases.take(now)); ) {
+  for (let due; (due = state.leases.take(now));) {
     const { attempts, lastError } = due.place;
     if (attempts >= state.config.maxDeliveries && bury(state, ctx, due.message, "max_deliveries_exceeded")) continue;
     ctx.put(places, due.message, { at: "ready", attempts, lastError, order: state.next++, readyAt: now });
   }
   forgetOldDead(state, ctx);
-  for (let old; (old = state.ready.frontBefore(now - state.config.maxMessageAgeMs)); ) {
+  for (let old; (old = state.ready.frontBefore(now - state.config.maxMessageAgeMs));) {
     if (!bury(state, ctx, old, "expired")) return;
   }
 }

@@ -17,14 +17,7 @@ import { instanceKey } from "../protocol/names.js";
 import type { Announced, Call, Outcome, Settled } from "./call.js";
 import { DueHeap } from "./due-heap.js";
 import type { Instance } from "./instance.js";
-import {
-  Instances,
-  type Registration,
-  assertCompatible,
-  isSame,
-  registrationOf,
-  registrations,
-} from "./instances.js";
+import { Instances, type Registration, assertCompatible, isSame, registrationOf, registrations } from "./instances.js";
 import { Parking } from "./parking.js";
 import type { AnyPrimitive, Context, Released, Rule, StoredRows, Table } from "./primitive.js";
 import { Turn, parseRowKey } from "./turn.js";
@@ -171,13 +164,13 @@ export class Space implements Context {
   /** Does what time brings. */
   wake(now: number): void {
     this.now = now;
-    for (let instance; (instance = this.#alarms.take(now)); ) {
+    for (let instance; (instance = this.#alarms.take(now));) {
       instance.alarmAt = Infinity;
       if (instance.dueAt <= now) this.#wakeInstance(instance);
       this.#after(instance);
       this.#schedule(instance);
     }
-    for (let call; (call = this.#parking.overdue(now)); ) {
+    for (let call; (call = this.#parking.overdue(now));) {
       this.#parking.unpark(call);
       this.#settle(call, { ok: true, value: noneOf(call) });
     }

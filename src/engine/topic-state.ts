@@ -61,7 +61,14 @@ export function createState(config: TopicConfig, seed: string): TopicState {
 export function groupOf(state: TopicState, name: string): Group {
   let group = state.groups.get(name);
   if (group === undefined) {
-    group = { name, position: undefined, slots: new Map(), byDelivery: new Map(), idle: new Line((slot) => slot.n), lost: 0 };
+    group = {
+      name,
+      position: undefined,
+      slots: new Map(),
+      byDelivery: new Map(),
+      idle: new Line((slot) => slot.n),
+      lost: 0,
+    };
     state.groups.set(name, group);
   }
   return group;
@@ -81,7 +88,8 @@ export const events: Table<TopicState, LoggedEvent, LoggedEvent> = {
       log.events.remove(event);
       // Undoing the newest gives its number back; trimming the oldest does not.
       if (event.n === log.head && event.n > log.trimmedUpTo) log.head--;
-      if (event.idempotencyKey !== undefined && keys.get(event.idempotencyKey) === event) keys.delete(event.idempotencyKey);
+      if (event.idempotencyKey !== undefined && keys.get(event.idempotencyKey) === event)
+        keys.delete(event.idempotencyKey);
     } else {
       log.events.insert(event);
       log.head = Math.max(log.head, event.n);
@@ -101,10 +109,19 @@ export const events: Table<TopicState, LoggedEvent, LoggedEvent> = {
 
 export function decodeEvent(n: number, row: Json): LoggedEvent {
   const [eventId, data, publishedAt, orderingKey, meta, idempotencyKey, keyUntilAt] = row as [
-    string, string, number, string | null, string | null, string | null, number,
+    string,
+    string,
+    number,
+    string | null,
+    string | null,
+    string | null,
+    number,
   ];
   return {
-    n, eventId, data, publishedAt,
+    n,
+    eventId,
+    data,
+    publishedAt,
     ...(orderingKey === null ? {} : { orderingKey }),
     ...(meta === null ? {} : { meta }),
     ...(idempotencyKey === null ? {} : { idempotencyKey, keyUntilAt }),

@@ -11,7 +11,15 @@
  * - What is idle is taken over before anything new, lowest number first. Its former holder may commit until then.
  * - Trimming (age, length) does not wait for groups. A group that lost events is told once, then goes on.
  */
-import type { Body, Gap, TopicDelivery, TopicEvent, TopicItem, TopicPublished, TopicStats } from "../protocol/commands.js";
+import type {
+  Body,
+  Gap,
+  TopicDelivery,
+  TopicEvent,
+  TopicItem,
+  TopicPublished,
+  TopicStats,
+} from "../protocol/commands.js";
 import { PayloadTooLargeError } from "../protocol/errors.js";
 import type { Context, Primitive, StoredRows } from "./primitive.js";
 import {
@@ -49,7 +57,7 @@ export const topic: Primitive<TopicState, "topic"> = {
   },
   wake(state, ctx) {
     trim(state, ctx);
-    for (let due; (due = state.deadlines.take(ctx.now)); ) ctx.put(pendings, due.slot, { ...due.pending, idle: true });
+    for (let due; (due = state.deadlines.take(ctx.now));) ctx.put(pendings, due.slot, { ...due.pending, idle: true });
   },
   release(state, { owner, died }, ctx) {
     for (const group of state.groups.values()) {
@@ -100,7 +108,9 @@ export const topic: Primitive<TopicState, "topic"> = {
     },
     "topic.release": {
       run(state, { group, deliveryIds }, ctx) {
-        const slots = deliveryIds.map((id) => state.groups.get(group)?.byDelivery.get(id)).filter((slot) => slot !== undefined);
+        const slots = deliveryIds
+          .map((id) => state.groups.get(group)?.byDelivery.get(id))
+          .filter((slot) => slot !== undefined);
         for (const slot of slots) {
           const pending = slot.pending!;
           ctx.put(pendings, slot, { ...pending, attempt: pending.attempt - 1, idle: true });
@@ -161,7 +171,10 @@ function publish(state: TopicState, item: TopicItem, ctx: Context): TopicPublish
     ...(item.meta === undefined ? {} : { meta: item.meta }),
     ...(item.orderingKey === undefined ? {} : { orderingKey: item.orderingKey }),
     ...(item.idempotencyKey
-      ? { idempotencyKey: item.idempotencyKey, keyUntilAt: ctx.now + (item.idempotencyTtlMs ?? DEFAULT_IDEMPOTENCY_TTL_MS) }
+      ? {
+          idempotencyKey: item.idempotencyKey,
+          keyUntilAt: ctx.now + (item.idempotencyTtlMs ?? DEFAULT_IDEMPOTENCY_TTL_MS),
+        }
       : {}),
   };
   ctx.put(events, event, event);
@@ -183,7 +196,7 @@ function trim(state: TopicState, ctx: Context): void {
   const { log, config } = state;
   const surplus = log.events.length - config.maxLen;
   let count = Math.max(0, surplus);
-  for (let event; (event = log.events.at(count)) && event.publishedAt < ctx.now - config.retentionMs; ) count++;
+  for (let event; (event = log.events.at(count)) && event.publishedAt < ctx.now - config.retentionMs;) count++;
   if (count === 0) return;
   // First the mark, then the events: an event above the mark that goes is an undone one (topic-state.ts).
   ctx.put(trims, "trim", log.events.at(count - 1)!.n);
@@ -216,7 +229,7 @@ function claim(
 function tellGap(state: TopicState, group: Group, ctx: Context): Gap | undefined {
   const { log } = state;
   // Idle deliveries whose event is gone can never be delivered again.
-  for (let slot; (slot = group.idle.first()) && slot.n <= log.trimmedUpTo; ) {
+  for (let slot; (slot = group.idle.first()) && slot.n <= log.trimmedUpTo;) {
     ctx.put(losses, group, group.lost ? Math.min(group.lost, slot.n) : slot.n);
     ctx.put(pendings, slot, undefined);
   }
@@ -242,10 +255,19 @@ function takeOver(
     const event = state.log.find(slot.n);
     if (event?.n === slot.n) chosen.push({ slot, event });
   }
-  return chosen.map(({ slot, event }, i) => deliver(state, slot, event, idOf(deliveryId, i, max), slot.pending!.attempt + 1, ctx));
+  return chosen.map(({ slot, event }, i) =>
+    deliver(state, slot, event, idOf(deliveryId, i, max), slot.pending!.attempt + 1, ctx),
+  );
 }
 
-function deliver(state: TopicState, slot: Slot, event: LoggedEvent, deliveryId: string, attempt: number, ctx: Context): TopicDelivery {
+function deliver(
+  state: TopicState,
+  slot: Slot,
+  event: LoggedEvent,
+  deliveryId: string,
+  attempt: number,
+  ctx: Context,
+): TopicDelivery {
   const pending: Pending = { deliveryId, by: ctx.owner, attempt, since: ctx.now, idle: false };
   ctx.put(pendings, slot, pending);
   return deliveryOf(state, event, pending);
@@ -274,7 +296,10 @@ function deliveryOf(state: TopicState, event: LoggedEvent, { deliveryId, attempt
 function eventOf(event: LoggedEvent): TopicEvent {
   const { n, eventId, data, publishedAt, meta, orderingKey } = event;
   return {
-    n, eventId, data, publishedAt,
+    n,
+    eventId,
+    data,
+    publishedAt,
     ...(meta === undefined ? {} : { meta }),
     ...(orderingKey === undefined ? {} : { orderingKey }),
   };
@@ -287,7 +312,12 @@ function stats(state: TopicState, _: Body<"topic.stats">, ctx: Context): TopicSt
     if (position === undefined) return [];
     return [[name, { lag: log.head - Math.max(position, log.trimmedUpTo), pending: slots.size }] as const];
   });
-  return { entries: log.events.length, cursor: log.cursor(log.head), groups: Object.fromEntries(groups), waiters: ctx.waiters };
+  return {
+    entries: log.events.length,
+    cursor: log.cursor(log.head),
+    groups: Object.fromEntries(groups),
+    waiters: ctx.waiters,
+  };
 }
 
 function restore(state: TopicState, rows: StoredRows): void {
@@ -296,7 +326,8 @@ function restore(state: TopicState, rows: StoredRows): void {
     const event = decodeEvent(Number(key), value);
     events.set(state, event, event);
   }
-  for (const { key, value } of rows.get(positions.letter) ?? []) positions.set(state, groupOf(state, key), value as number);
+  for (const { key, value } of rows.get(positions.letter) ?? [])
+    positions.set(state, groupOf(state, key), value as number);
   for (const { key, value } of rows.get(losses.letter) ?? []) losses.set(state, groupOf(state, key), value as number);
   for (const { key, value } of rows.get(pendings.letter) ?? []) {
     const slash = key.indexOf("/");

@@ -58,7 +58,7 @@ export class Turn {
   }
 }
 
-export function rowKey(instance: number, letter: string, key: string | number): string {
+function rowKey(instance: number, letter: string, key: string | number): string {
   return `${instance}${letter}${key}`;
 }
 

@@ -1,4 +1,12 @@
-import type { Backend, BackendStatus, CallOptions, FeedListener, InstanceSpec, Maybe, Port } from "../client/backend.js";
+import type {
+  Backend,
+  BackendStatus,
+  CallOptions,
+  FeedListener,
+  InstanceSpec,
+  Maybe,
+  Port,
+} from "../client/backend.js";
 import { randomText } from "../protocol/ids.js";
 import { setLongTimeout } from "../client/signals.js";
 import type { Call, Outcome } from "../engine/call.js";

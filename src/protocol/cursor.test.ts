@@ -12,8 +12,19 @@ describe("cursors", () => {
 
   test("$ is now", () => expect(parsePosition("$")).toEqual({ at: "now" }));
 
-  test.each(["", "1", "-1", "0-1", "GEN", "GEN.", ".1", "GEN.-1", "GEN.1.2", "G N.1", "GEN.1x", `${"G".repeat(33)}.1`, `GEN.${"9".repeat(16)}`])(
-    "%j is none",
-    (text) => expect(parsePosition(text)).toBeUndefined(),
-  );
+  test.each([
+    "",
+    "1",
+    "-1",
+    "0-1",
+    "GEN",
+    "GEN.",
+    ".1",
+    "GEN.-1",
+    "GEN.1.2",
+    "G N.1",
+    "GEN.1x",
+    `${"G".repeat(33)}.1`,
+    `GEN.${"9".repeat(16)}`,
+  ])("%j is none", (text) => expect(parsePosition(text)).toBeUndefined());
 });

@@ -141,7 +141,8 @@ export interface WireError {
 type Revive = (wire: WireError, fields: never, options: TabloomErrorOptions) => TabloomError;
 
 const revive: Partial<Record<ErrorCode, Revive>> = {
-  VALIDATION: (wire, fields: { issues?: ValidationIssue[] }, options) => new ValidationError(wire.message, fields.issues, options),
+  VALIDATION: (wire, fields: { issues?: ValidationIssue[] }, options) =>
+    new ValidationError(wire.message, fields.issues, options),
   PAYLOAD_TOO_LARGE: (_, fields: { limitBytes: number; actualBytes: number }) => new PayloadTooLargeError(fields),
   CAPACITY: (_, fields: { bound: string; limit: number }) => new CapacityError(fields),
   GAP: (_, fields: { after: string; firstAvailable: string }) => new GapError(fields),
@@ -171,5 +172,8 @@ export function fromWire(wire: WireError): Error {
     ...(wire.retryable === undefined ? {} : { retryable: wire.retryable }),
     ...(wire.cause === undefined ? {} : { cause: fromWire(wire.cause) }),
   };
-  return revive[wire.code]?.(wire, (wire.fields ?? {}) as never, options) ?? new TabloomError(wire.code, wire.message, options);
+  return (
+    revive[wire.code]?.(wire, (wire.fields ?? {}) as never, options) ??
+    new TabloomError(wire.code, wire.message, options)
+  );
 }

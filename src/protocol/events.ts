@@ -2,8 +2,7 @@ import type { Configs, Kind, TopicEvent } from "./commands.js";
 
 /** What an instance announces after the commit of what caused it. */
 export type InstanceEvent =
-  | { type: "topic.published"; event: TopicEvent }
-  | { type: "instance.reconfigured"; config: Configs[Kind] };
+  { type: "topic.published"; event: TopicEvent } | { type: "instance.reconfigured"; config: Configs[Kind] };
 
 /** One event on the event channel: which instance, the log's head after it, and what happened. */
 export interface FeedEvent {

@@ -15,7 +15,11 @@ export type Jsonify<T> = T extends { toJSON(): infer R }
           : T extends readonly (infer Item)[]
             ? Jsonify<Item>[]
             : T extends object
-              ? { [Key in keyof T as T[Key] extends symbol | ((...args: never[]) => unknown) ? never : Key]: Jsonify<T[Key]> }
+              ? {
+                  [Key in keyof T as T[Key] extends symbol | ((...args: never[]) => unknown) ? never : Key]: Jsonify<
+                    T[Key]
+                  >;
+                }
               : never;
 
 /** Bytes of a text in UTF-8, counted without allocating. Lone surrogates count 3, as TextEncoder writes them. */

@@ -172,7 +172,8 @@ class IndexedDbJournal implements Journal {
           const owner = tx.objectStore(META).get(OWNER);
           const again = attempt > 0;
           owner.onsuccess = () => {
-            if (owner.result !== this.#options.epoch) abort(tx, new TabloomError("FENCED", "another hub owns this space"));
+            if (owner.result !== this.#options.epoch)
+              abort(tx, new TabloomError("FENCED", "another hub owns this space"));
             // Everything is asked for already: no need to wait for the answers before the commit.
             else if (!again) tx.commit();
           };

@@ -10,7 +10,7 @@
 import type { Announced, Call, Settled } from "../engine/call.js";
 import { type Space, growsStorage } from "../engine/space.js";
 import type { Turn, Write } from "../engine/turn.js";
-import { TabloomError } from "../protocol/errors.js";
+import type { TabloomError } from "../protocol/errors.js";
 import type { Checkpointer } from "../store/checkpointer.js";
 import type { Journal } from "../store/journal.js";
 
@@ -83,7 +83,12 @@ export class Committer {
     if (this.#stopped) return;
     const { space, release } = this.#options;
     const settled = takeReady(space.settled, this.#held.settled, this.#heldNext.settled, this.#inFlight?.turn.id);
-    const announced = takeReady(space.announced, this.#held.announced, this.#heldNext.announced, this.#inFlight?.turn.id);
+    const announced = takeReady(
+      space.announced,
+      this.#held.announced,
+      this.#heldNext.announced,
+      this.#inFlight?.turn.id,
+    );
     space.settled = [];
     space.announced = [];
     if (settled.length > 0 || announced.length > 0) release(settled, announced);
@@ -173,7 +178,12 @@ export class Committer {
 }
 
 /** Sorts what the space produced: what may leave now is returned, the rest is held for its commit. */
-function takeReady<T extends { turn: number }>(produced: T[], held: T[], heldNext: T[], inFlight: number | undefined): T[] {
+function takeReady<T extends { turn: number }>(
+  produced: T[],
+  held: T[],
+  heldNext: T[],
+  inFlight: number | undefined,
+): T[] {
   if (produced.every(({ turn }) => turn === 0)) return produced;
   const ready: T[] = [];
   for (const item of produced) {

@@ -169,7 +169,8 @@ export class Host {
       }
       const earlier = session.recall(call, this.#space);
       if (earlier) session.answer(call, earlier, this.#space);
-      else if (this.#committer.refuses(call, now)) session.answer(call, { ok: false, error: quotaError() }, this.#space);
+      else if (this.#committer.refuses(call, now))
+        session.answer(call, { ok: false, error: quotaError() }, this.#space);
       else this.#space.run(call, now);
     } catch (error) {
       const call = this.#callWithoutInstance(session, [seq, ref, op, body], exchange);
@@ -177,7 +178,12 @@ export class Host {
     }
   }
 
-  #open(session: Session, { seq, ref, body }: { seq: number; ref: number; body: OpenBody }, exchange: Exchange, now: number): void {
+  #open(
+    session: Session,
+    { seq, ref, body }: { seq: number; ref: number; body: OpenBody },
+    exchange: Exchange,
+    now: number,
+  ): void {
     const instance = session.open(ref, body, this.#space, now);
     const call = this.#makeCall(session, [seq, ref, "instance.open", body], exchange, now);
     this.#space.settleOpened(call, { ok: true, value: { durability: instance.durability } });
@@ -206,7 +212,16 @@ export class Host {
   #callWithoutInstance(session: Session, [seq, , op, body]: WireCall, exchange: Exchange): HubCall {
     const instance = this.#space.nowhere;
     const call: HubCall = {
-      owner: session.tab, seq, op, body, instance, arrival: 0, waitUntil: 0, parkedIn: undefined, session, exchange,
+      owner: session.tab,
+      seq,
+      op,
+      body,
+      instance,
+      arrival: 0,
+      waitUntil: 0,
+      parkedIn: undefined,
+      session,
+      exchange,
       reply: undefined,
     };
     session.remember(call);
@@ -321,7 +336,11 @@ export class Host {
   /** Between two slices of a checkpoint: appends go first, and traffic keeps the disk to itself. */
   async #breathe(): Promise<void> {
     await this.#committer.appendDone();
-    while (!this.#closed && this.#checkpointer.backlog < CHECKPOINT_ROWS && performance.now() - this.#committedAt < QUIET_MS) {
+    while (
+      !this.#closed &&
+      this.#checkpointer.backlog < CHECKPOINT_ROWS &&
+      performance.now() - this.#committedAt < QUIET_MS
+    ) {
       await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
     }
   }
@@ -340,4 +359,3 @@ export class Host {
 function quotaError(): TabloomError {
   return new TabloomError("QUOTA", "the origin's storage is full");
 }
-

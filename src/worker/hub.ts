@@ -12,7 +12,16 @@
 import { names } from "../protocol/names.js";
 import { PROTOCOL } from "../protocol/names.js";
 import { TabloomError, toWire } from "../protocol/errors.js";
-import type { CallFrame, ClientFrame, HelloFrame, HubFacade, HubState, HubStatus, ReplyFrame, Welcome } from "../protocol/frames.js";
+import type {
+  CallFrame,
+  ClientFrame,
+  HelloFrame,
+  HubFacade,
+  HubState,
+  HubStatus,
+  ReplyFrame,
+  Welcome,
+} from "../protocol/frames.js";
 import { randomText } from "../protocol/ids.js";
 import { type IndexedDbOptions, createIndexedDbJournal } from "../store/indexeddb.js";
 import type { Journal } from "../store/journal.js";
@@ -76,7 +85,10 @@ export class Hub implements HubFacade {
 
   async #hello(frame: HelloFrame): Promise<Welcome> {
     if (frame.protocol !== PROTOCOL) {
-      throw new TabloomError("VERSION", `the hub speaks protocol ${PROTOCOL}, this tab ${frame.protocol}; reload the older one`);
+      throw new TabloomError(
+        "VERSION",
+        `the hub speaks protocol ${PROTOCOL}, this tab ${frame.protocol}; reload the older one`,
+      );
     }
     await this.#alive;
     const admit = (): void => this.#host!.hello(frame);
@@ -100,7 +112,7 @@ export class Hub implements HubFacade {
 
   /** Rules for as long as this worker lives: each pass is one epoch. */
   async #reign(): Promise<never> {
-    for (let delay = RELOAD_DELAY_MS; ; ) {
+    for (let delay = RELOAD_DELAY_MS; ;) {
       this.#setState("waiting");
       const owned = await this.#ownership.take();
       this.#setState("loading");

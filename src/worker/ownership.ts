@@ -41,7 +41,7 @@ export class Ownership {
 
   /** Resolves with nothing when the owner gives no sign of life. Never when it is given up. */
   async #watchOwner(given: AbortSignal): Promise<undefined> {
-    for (let missed = 0; missed < MISSED_PINGS; ) {
+    for (let missed = 0; missed < MISSED_PINGS;) {
       const alive = new Promise<boolean>((resolve) => {
         this.#heard = () => resolve(true);
         setTimeout(() => resolve(false), PING_MS);

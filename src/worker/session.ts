@@ -187,7 +187,11 @@ export class Session {
     return [
       { key: APPLIED + this.tab, value: this.#applied, fresh: this.#journaled === 0 },
       ...forgotten.map((seq) => ({ key: replyKey(this.tab, seq), value: undefined, fresh: false })),
-      ...[...unusual].map(([seq, stored]) => ({ key: replyKey(this.tab, seq), value: stored as unknown as Json, fresh: true })),
+      ...[...unusual].map(([seq, stored]) => ({
+        key: replyKey(this.tab, seq),
+        value: stored as unknown as Json,
+        fresh: true,
+      })),
     ];
   }
 

@@ -41,7 +41,7 @@ const awkward: unknown[] = [
   [null],
   Number.MAX_SAFE_INTEGER,
   -Number.MAX_SAFE_INTEGER,
-  12345678901234567,
+  12345678901234568,
   1e21,
   0.1,
   5e-324,

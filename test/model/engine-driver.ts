@@ -8,7 +8,7 @@ export const START = 1_700_000_000_000;
 /** What a command came to, comparable: errors as on the wire. "parked": nothing yet. */
 export type Seen = { value: unknown } | { error: unknown } | "parked";
 
-export function seen(outcome: Outcome): Seen {
+function seen(outcome: Outcome): Seen {
   if (outcome.ok) return { value: outcome.value };
   const { code, fields } = toWire(outcome.error);
   return { error: { code, ...(fields ? { fields } : {}) } };

@@ -1,0 +1,83 @@
+import { expect, test, vi } from "vitest";
+import { z } from "zod";
+import type * as entry from "./memory.js";
+
+const schema = z.string();
+
+/** The entry as a page sees it that loads it for the first time. */
+async function load(): Promise<typeof entry> {
+  vi.resetModules();
+  return import("./memory.js");
+}
+
+test("handles without a backend of their own share the default one", async () => {
+  const { queue } = await load();
+  await queue({ id: "x", schema }).send({ data: "a" });
+  expect((await queue({ id: "x", schema }).recv({ wait: false }))?.data).toBe("a");
+});
+
+test("connect names the default backend; handles bind it at their first call", async () => {
+  const { connect, queue } = await load();
+  const early = queue({ id: "x", schema });
+  const backend = connect({ testClock: true });
+  await early.send({ data: "a", delayMs: 60_000 });
+  await backend.advanceClock(60_001);
+  expect((await early.recv({ wait: false }))?.data).toBe("a");
+});
+
+test("connect after a call on the default backend throws", async () => {
+  const { connect, queue } = await load();
+  await queue({ id: "x", schema }).stats();
+  expect(() => connect()).toThrow(expect.objectContaining({ code: "CONFLICT" }));
+});
+
+test("a backend of one's own is not the default's", async () => {
+  const { connect, queue } = await load();
+  const backend = connect();
+  connect();
+  await queue({ id: "x", schema, backend }).send({ data: "a" });
+  expect(await queue({ id: "x", schema }).recv({ wait: false })).toBeNull();
+});
+
+test("the clock moves only where that was asked for", async () => {
+  const { connect } = await load();
+  const backend = connect();
+  expect(backend.status).toMatchObject({ mode: "memory", state: "ready", durable: false, tabs: 1 });
+  await expect((async () => backend.advanceClock(1))()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+});
+
+test("closing is told once, and leaves no timer behind", async () => {
+  vi.useFakeTimers();
+  try {
+    const { connect, queue } = await load();
+    const backend = connect();
+    const states: string[] = [];
+    const stop = backend.onStatus(({ state }) => states.push(state));
+    const waiting = queue({ id: "x", schema }).recv();
+    await queue({ id: "x", schema }).send({ data: "later", delayMs: 5000 });
+    expect(vi.getTimerCount()).toBe(1);
+    await backend.close();
+    await backend.close();
+    expect(await waiting).toBeNull();
+    expect(states).toEqual(["closed"]);
+    expect(vi.getTimerCount()).toBe(0);
+    stop();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("what is due wakes a parked call by the real clock, too", async () => {
+  vi.useFakeTimers();
+  try {
+    const { connect, queue } = await load();
+    connect();
+    const jobs = queue({ id: "x", schema });
+    const waiting = jobs.recv();
+    await jobs.send({ data: "a", delayMs: 100 });
+    await vi.advanceTimersByTimeAsync(100);
+    expect((await waiting)?.data).toBe("a");
+  } finally {
+    vi.useRealTimers();
+  }
+});
