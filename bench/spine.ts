@@ -40,10 +40,10 @@ export async function spine(run: Run): Promise<Row[]> {
 
 async function oneCall({ a }: Bench): Promise<Row[]> {
   const { raw, commit, memory, relaxed } = await interleave({
-    raw: async () => median(await a.evaluate(() => bench.raw.pings(500))),
-    memory: async () => median(await a.evaluate(() => bench.callLatencies("memory", 500))),
+    raw: async () => median(await a.evaluate(() => bench.raw.pings(1000))),
+    memory: async () => median(await a.evaluate(() => bench.callLatencies("memory", 1000))),
     commit: async () => median(await a.evaluate((bytes) => bench.raw.commits(200, bytes), COMMIT_BYTES)),
-    relaxed: async () => median(await a.evaluate(() => bench.callLatencies("relaxed", 300))),
+    relaxed: async () => median(await a.evaluate(() => bench.callLatencies("relaxed", 500))),
   });
   return [
     compare({

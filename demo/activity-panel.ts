@@ -14,7 +14,13 @@ export function showActivity(): void {
 }
 
 function show({ tone, text }: Line, { name, colour }: Look, at: number): void {
-  const line = el("li", { "data-tone": tone }, el("i", { class: "dot" }), el("p", {}, el("b", {}, name), ` ${text}`), el("time", {}, timeOfDay(at)));
+  const line = el(
+    "li",
+    { "data-tone": tone },
+    el("i", { class: "dot" }),
+    el("p", {}, el("b", {}, name), ` ${text}`),
+    el("time", {}, timeOfDay(at)),
+  );
   line.style.setProperty("--tab", colour);
   log.prepend(line);
   while (log.children.length > MAX_SHOWN) log.lastElementChild?.remove();

@@ -18,6 +18,8 @@ interface Lane {
   held: Seen[];
 }
 
+/** With more tabs, only those that do something are shown. */
+const MAX_IDLE_LANES = 6;
 /** More than fit into a row. */
 const SHOWN_PER_LANE = 8;
 const SHOWN_DELAYED = 16;
@@ -27,11 +29,15 @@ const lanes = byId("lanes", HTMLUListElement);
 const beads = byId("waiting", HTMLDivElement);
 const delayedList = byId("delayed", HTMLUListElement);
 
-/** What is in flight: a lane for each tab, and one for each holder that is not known by name. */
+/** What is in flight: a lane for each tab, and one for each holder that has not been heard of yet. */
 export function showLanes(leased: readonly Seen[]): void {
   const shown = new Map<string, Lane>();
-  for (const { page, look, working } of tabsInTouch()) {
-    shown.set(page, { key: page, look, mine: page === me.page, idle: working ? "idle" : "not working", held: [] });
+  const tabs = tabsInTouch();
+  for (const { page, look, working } of tabs) {
+    const mine = page === me.page;
+    const busy = leased.some(({ by }) => tabHolding(by)?.page === page);
+    if (tabs.length > MAX_IDLE_LANES && !mine && !busy) continue;
+    shown.set(page, { key: page, look, mine, idle: working ? "idle" : "not working", held: [] });
   }
   for (const seen of leased) {
     const key = tabHolding(seen.by)?.page ?? seen.by ?? "";
@@ -118,4 +124,3 @@ function describe({ job, priority, attempt, orderingKey }: Seen): string {
   if (job.outcome !== "succeeds") parts.push(job.outcome === "poison" ? "poison" : "fails at first");
   return parts.join(", ");
 }
-

@@ -35,10 +35,11 @@ async function kill(): Promise<void> {
   await nextHub(epoch);
   const after = await jobs.stats();
   const ms = performance.now() - killedAt;
+  const [had, has] = [before.depth + before.dead, after.depth + after.dead];
+  const inQueue = had === has ? `${count(has)}, as before` : `${count(has)}, the others were handled meanwhile`;
   judge(
     `A new hub answered after ${duration(ms)}: epoch ${shortEpoch(epoch)} became ${shortEpoch(backend.status.epoch)}. ` +
-      `The queue held ${plural(before.depth + before.dead, "message")} before and ${count(after.depth + after.dead)} after; ` +
-      "what is missing was handled meanwhile.",
+      `Messages in the queue: ${inQueue}.`,
   );
   note(`killed the hub; the next one answered after ${duration(ms)}`);
 }

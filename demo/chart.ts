@@ -55,10 +55,19 @@ function plotOptions(frame: HTMLElement, seconds: number, { scale, unit, atLeast
     cursor: { show: false },
     scales: {
       x: { time: false, range: [-seconds, -1] },
-      y: scale === "log" ? { distr: 3, range: (_, min, max) => decades(min, max, atLeast) } : { range: (_, __, max) => [0, Math.max(atLeast, max * 1.15)] },
+      y:
+        scale === "log"
+          ? { distr: 3, range: (_, min, max) => decades(min, max, atLeast) }
+          : { range: (_, __, max) => [0, Math.max(atLeast, max * 1.15)] },
     },
     axes: [
-      { ...axis, size: 32, grid: { show: false }, space: 60, values: (_, splits) => splits.map((at) => (at > -2 ? "now" : `${at} s`)) },
+      {
+        ...axis,
+        size: 26,
+        grid: { show: false },
+        space: 60,
+        values: (_, splits) => splits.map((at) => (at > -2 ? "now" : `${at} s`)),
+      },
       {
         ...axis,
         size: 58,

@@ -1,5 +1,10 @@
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const clock = new Intl.DateTimeFormat("en", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 
 export const count = (n: number): string => whole.format(n);
 export const timeOfDay = (at: number): string => clock.format(at);
@@ -7,7 +12,7 @@ export const plural = (n: number, one: string, many = `${one}s`): string => `${c
 
 /** Three figures at most: 0.42 ms, 12.3 ms, 1.24 s. */
 export function duration(ms: number): string {
-  if (ms >= 59_500) return `${whole.format(ms / 60_000)} min`;
+  if (ms >= 119_500) return `${whole.format(ms / 60_000)} min`;
   if (ms >= 1000) return `${threeFigures(ms / 1000)} s`;
   return `${threeFigures(ms)} ms`;
 }

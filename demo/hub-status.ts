@@ -22,7 +22,12 @@ let epoch = "";
 export function showHub(): void {
   backend.onStatus(showStatus);
   showStatus();
-  repeatWhileVisible(1000, () => setText(byId("hub-age", HTMLElement), duration(Math.round((performance.now() - seenAt) / 1000) * 1000)));
+  repeatWhileVisible(1000, showAge);
+}
+
+function showAge(): void {
+  const seconds = Math.round((performance.now() - seenAt) / 1000);
+  setText(byId("hub-age", HTMLElement), seconds === 0 ? "just now" : duration(seconds * 1000));
 }
 
 function showStatus(): void {
@@ -36,7 +41,10 @@ function showStatus(): void {
   hub.dataset["state"] = health;
   bar.dataset["state"] = health;
   setText(byId("hub-state", HTMLElement), STATES[health]);
-  setText(byId("bar-status-text", HTMLElement), health === "ready" ? `${plural(tabs, "tab")} in touch` : STATES[health]);
+  setText(
+    byId("bar-status-text", HTMLElement),
+    health === "ready" ? `${plural(tabs, "tab")} in touch` : STATES[health],
+  );
   setText(byId("hub-mode", HTMLElement), MODES[mode] ?? mode);
   setText(byId("hub-tabs", HTMLElement), String(tabs));
   setText(byId("hub-durable", HTMLElement), durable ? "durable" : "memory only");

@@ -1,3 +1,4 @@
+import { byId } from "./dom.js";
 import { showActivity } from "./activity-panel.js";
 import { showBreakPanel } from "./break-panel.js";
 import { showBurst } from "./burst.js";
@@ -11,15 +12,25 @@ import { showTabs } from "./tabs.js";
 import { showTopicPanel } from "./topic-panel.js";
 import { showWorkerPanel } from "./worker-panel.js";
 
-showHub();
-showTabs();
-joinTabs();
-showSendPanel();
-showWorkerPanel();
-showQueuePanel();
-showBreakPanel();
-showTopicPanel();
-showActivity();
-showSpeed();
-showBurst();
-startMeter();
+if ("SharedWorker" in globalThis) start();
+else sayUnsupported();
+
+function start(): void {
+  showHub();
+  showTabs();
+  joinTabs();
+  showSendPanel();
+  showWorkerPanel();
+  showQueuePanel();
+  showBreakPanel();
+  showTopicPanel();
+  showActivity();
+  showSpeed();
+  showBurst();
+  startMeter();
+}
+
+function sayUnsupported(): void {
+  document.body.classList.add("unsupported");
+  byId("unsupported", HTMLElement).hidden = false;
+}

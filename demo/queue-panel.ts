@@ -33,8 +33,14 @@ async function refresh(): Promise<void> {
     showStats(stats);
     const seen = peeked.map(look).filter((message) => message !== undefined);
     showLanes(seen.filter(({ at }) => at === "leased"));
-    showBeads(seen.filter(({ at }) => at === "ready"), stats.ready);
-    showDelayed(seen.filter(({ at }) => at === "delayed"), stats.delayed);
+    showBeads(
+      seen.filter(({ at }) => at === "ready"),
+      stats.ready,
+    );
+    showDelayed(
+      seen.filter(({ at }) => at === "delayed"),
+      stats.delayed,
+    );
   } catch {
     // The next round tries again; the hub's state is shown elsewhere.
   } finally {
@@ -44,7 +50,8 @@ async function refresh(): Promise<void> {
 
 function look({ data, ...message }: QueuePeek): Seen | undefined {
   const job = readJob(JSON.parse(data));
-  if (message.by !== undefined && message.by !== me.holder && isHeldHere(message.messageId)) changeMe({ holder: message.by });
+  if (message.by !== undefined && message.by !== me.holder && isHeldHere(message.messageId))
+    changeMe({ holder: message.by });
   return job && { ...message, job };
 }
 

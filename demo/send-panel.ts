@@ -32,7 +32,7 @@ async function send(amount: number): Promise<void> {
 
 function makeItems(amount: number) {
   const chosen = new FormData(form);
-  const text = (name: string): string => String(chosen.get(name));
+  const text = (name: string): string => asText(chosen.get(name));
   const outcome = OUTCOMES.find((known) => known === text("outcome")) ?? "succeeds";
   const [delayMs, priority, keys] = [Number(text("delayMs")), Number(text("priority")), Number(text("keys"))];
   const first = takeNumbers(amount);
@@ -47,6 +47,10 @@ function makeItems(amount: number) {
     priority,
     ...(keys === 0 ? {} : { orderingKey: "abc"[i % keys]! }),
   }));
+}
+
+function asText(value: FormDataEntryValue | null): string {
+  return typeof value === "string" ? value : "";
 }
 
 /** The numbers of this tab's jobs go on after a reload. */

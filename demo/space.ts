@@ -86,27 +86,13 @@ export type Line = Pulse["lines"][number];
 export const pulses = topic({ id: "pulses", schema: PulseSchema, durability: "memory", maxLen: 600 });
 
 /**
- * Hears a topic that lives in memory, for as long as the page lives. Such a topic begins anew with each hub, and so
- * does this.
+ * Hears a topic for as long as the page lives. One that lives in memory begins anew with each hub, which is a gap:
+ * nobody here minds.
  */
 export async function follow<S extends Schema>(
   source: Topic<S>,
   after: "$" | "0-0",
   hear: (event: TopicEventOf<OutputOf<S>>) => void,
 ): Promise<void> {
-  for (let from = after; backend.status.state !== "closed"; from = "0-0") {
-    for await (const event of source.live({ after: from, onGap: "continue", signal: untilNextHub() })) hear(event);
-  }
-}
-
-function untilNextHub(): AbortSignal {
-  const next = new AbortController();
-  let { epoch } = backend.status;
-  const stop = backend.onStatus((status) => {
-    epoch ||= status.epoch;
-    if (status.epoch === epoch) return;
-    stop();
-    next.abort();
-  });
-  return next.signal;
+  for await (const event of source.live({ after, onGap: "continue" })) hear(event);
 }

@@ -32,11 +32,16 @@ export function tieThreads(chips: readonly HTMLElement[], colours: ReadonlyMap<s
 }
 
 /** Lets beads run along a tab's thread: up to it what it handled, down to the hub what it sent. */
-export function runThread(chip: HTMLElement, colour: string, { sent, handled }: { sent: number; handled: number }): void {
+export function runThread(
+  chip: HTMLElement,
+  colour: string,
+  { sent, handled }: { sent: number; handled: number },
+): void {
   const thread = drawn.get(chip);
   if (!thread || still.matches) return;
   for (let i = 0; i < Math.min(sent, MAX_BEADS); i++) runBead(thread.path, colour, { down: true, delayMs: i * 110 });
-  for (let i = 0; i < Math.min(handled, MAX_BEADS); i++) runBead(thread.path, colour, { down: false, delayMs: i * 110 });
+  for (let i = 0; i < Math.min(handled, MAX_BEADS); i++)
+    runBead(thread.path, colour, { down: false, delayMs: i * 110 });
 }
 
 function runBead(path: SVGPathElement, colour: string, { down, delayMs }: { down: boolean; delayMs: number }): void {

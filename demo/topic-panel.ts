@@ -56,7 +56,13 @@ async function listen(stepMs: number): Promise<void> {
 
 function show({ data: { from, text: content }, publishedAt }: TopicEventOf<Message>): void {
   const time = el("time", { datetime: new Date(publishedAt).toISOString() }, timeOfDay(publishedAt));
-  const line = el("li", { "data-mine": from.name === me.look.name }, el("b", {}, from.name), el("p", {}, content), time);
+  const line = el(
+    "li",
+    { "data-mine": from.name === me.look.name },
+    el("b", {}, from.name),
+    el("p", {}, content),
+    time,
+  );
   line.style.setProperty("--tab", from.colour);
   const atEnd = feed.scrollHeight - feed.scrollTop - feed.clientHeight < 60;
   feed.append(line);

@@ -7,12 +7,6 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 export default defineConfig({
   root: here("."),
   base: "./",
-  resolve: {
-    alias: [
-      { find: /^tabloom$/, replacement: here("../dist/index.js") },
-      { find: /^tabloom\/worker$/, replacement: here("../dist/worker.js") },
-    ],
-  },
   // Bundled ahead, the package would look for worker.js in Vite's cache.
   optimizeDeps: { exclude: ["tabloom"] },
   server: { fs: { allow: [here("..")] } },

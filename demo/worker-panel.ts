@@ -89,7 +89,10 @@ async function giveBack(job: Received<Job>): Promise<void> {
   const isLast = attempt >= MAX_DELIVERIES;
   if (!(await job.nack({ error, ...(isLast ? {} : { delayMs: attempt * BACKOFF_MS }) }))) return;
   const then = isLast ? "now a dead letter" : `again in ${duration(attempt * BACKOFF_MS)}`;
-  countFailed({ tone: isLast ? "bad" : "retry", text: `failed ${data.code}, attempt ${attempt} of ${MAX_DELIVERIES}: ${then}` });
+  countFailed({
+    tone: isLast ? "bad" : "retry",
+    text: `failed ${data.code}, attempt ${attempt} of ${MAX_DELIVERIES}: ${then}`,
+  });
 }
 
 function ofAttempt({ attempt }: Received<Job>): string {

@@ -26,6 +26,7 @@ class LiveFeed {
   #reached = 0;
   /** There may be events in the log behind `reached` that are not in the buffer. */
   #behind = false;
+  #reading = false;
   #wake: (() => void) | undefined;
   #generation = "";
   /** The place must be looked up again: another hub may have begun another log. */
@@ -85,7 +86,8 @@ class LiveFeed {
 
   #hear(event: TopicEvent, n: number): void {
     if (n <= this.#reached) return;
-    if (this.#behind || n !== this.#reached + 1 || this.#generation === "" || this.#buffer.length >= BUFFERED) {
+    // While a page is on its way, what is announced may or may not be in it: read once more.
+    if (this.#reading || this.#behind || n !== this.#reached + 1 || this.#generation === "" || this.#buffer.length >= BUFFERED) {
       this.#fallBehind();
       return;
     }
@@ -100,8 +102,19 @@ class LiveFeed {
   }
 
   async #read(): Promise<void> {
-    // Cleared first: what is announced while the page is on its way counts again.
     this.#behind = false;
+    this.#reading = true;
+    try {
+      await this.#readPage();
+    } catch (error) {
+      this.#behind = true;
+      throw error;
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  async #readPage(): Promise<void> {
     const signal = this.#signal;
     if (this.#adrift) {
       this.#adrift = false;
@@ -113,8 +126,7 @@ class LiveFeed {
       { signal },
     );
     if (gap) this.#gap = new GapError(gap);
-    // Some of them may have been announced meanwhile.
-    this.#buffer.push(...events.filter(({ n }) => n > this.#reached));
+    this.#buffer.push(...events);
     const full = events.length === PAGE;
     this.#reached = Math.max(this.#reached, full ? events.at(-1)!.n : head);
     if (full) this.#behind = true;

@@ -296,7 +296,7 @@ export class Space implements Context {
     const { changedIn } = call.instance;
     const uncommitted = changedIn > this.committed;
     this.settled.push({ call, outcome, turn: uncommitted ? changedIn : 0 });
-    if (uncommitted) this.turn.ran.push(call);
+    if (uncommitted) this.turn.ran.push({ call, outcome });
   }
 
   #park(call: Call): void {

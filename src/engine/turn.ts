@@ -1,5 +1,5 @@
 import type { Json } from "../protocol/json.js";
-import type { Call } from "./call.js";
+import type { Call, Outcome } from "./call.js";
 import type { Instance } from "./instance.js";
 import type { Released, Table } from "./primitive.js";
 
@@ -24,7 +24,7 @@ export class Turn {
   readonly id: number;
   readonly changes: Change[] = [];
   /** Calls whose outcome rests on something uncommitted, in order, to run again after an undo. */
-  readonly ran: Call[] = [];
+  readonly ran: { readonly call: Call; readonly outcome: Outcome }[] = [];
   /** Tabs whose belongings were freed, to be freed again after an undo. */
   readonly released: Released[] = [];
   strict = false;

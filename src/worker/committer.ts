@@ -124,7 +124,7 @@ export class Committer {
     sessionRowsSettled(true);
     checkpointer.note(this.#last, writes.values());
     for (const resolve of this.#waiting.splice(0)) resolve();
-    if (this.#fullSince !== undefined && turn.ran.some(growsStorage)) this.#fullSince = undefined;
+    if (this.#fullSince !== undefined && turn.ran.some(({ call }) => growsStorage(call))) this.#fullSince = undefined;
     // The disk goes on with the next turn while answers are written.
     this.#start();
     release(settled, announced);
@@ -163,7 +163,7 @@ export class Committer {
     }
     if (this.#stopped) return;
     for (const { released } of turns) for (const one of released) space.release(one, now());
-    for (const call of turns.flatMap((turn) => turn.ran)) {
+    for (const { call } of turns.flatMap((turn) => turn.ran)) {
       if (growsStorage(call) || this.#failures > MAKE_ROOM_TRIES) this.#refuse(call, error);
       else runAgain(call);
     }

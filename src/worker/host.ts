@@ -168,8 +168,11 @@ export class Host {
         return;
       }
       const earlier = session.recall(call, this.#space);
-      if (earlier) session.answer(call, earlier, this.#space);
-      else if (this.#committer.refuses(call, now))
+      if (earlier) {
+        // It is on disk already.
+        call.noted = true;
+        session.answer(call, earlier, this.#space);
+      } else if (this.#committer.refuses(call, now))
         session.answer(call, { ok: false, error: quotaError() }, this.#space);
       else this.#space.run(call, now);
     } catch (error) {
@@ -203,6 +206,7 @@ export class Host {
       session,
       exchange,
       reply: undefined,
+      noted: false,
     };
     session.remember(call);
     return call;
@@ -223,12 +227,14 @@ export class Host {
       session,
       exchange,
       reply: undefined,
+      noted: false,
     };
     session.remember(call);
     return call;
   }
 
   #runAgain(call: HubCall): void {
+    call.noted = false;
     if (call.instance.gone) call.session.answer(call, { ok: false, error: quotaError() }, this.#space);
     else this.#space.run(call, this.#now());
     call.session.flush(call.exchange, this.epoch);
@@ -275,9 +281,10 @@ export class Host {
 
   #takeSessionRows(turn: Turn): Write[] {
     const sessions = new Set<Session>();
-    for (const call of turn.ran as HubCall[]) {
-      call.session.noteRan(call);
-      sessions.add(call.session);
+    for (const { call, outcome } of turn.ran) {
+      const { session } = call as HubCall;
+      session.note(call as HubCall, outcome, this.#space);
+      sessions.add(session);
     }
     this.#taking = [...sessions];
     this.#removing = this.#removals;

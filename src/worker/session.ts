@@ -19,6 +19,8 @@ export interface HubCall extends Call {
   readonly session: Session;
   exchange: Exchange;
   reply: WireReply | undefined;
+  /** Its outcome is among those that the next commit keeps. */
+  noted: boolean;
 }
 
 type Opened = { ok: true; body: OpenBody; instance: Instance } | { ok: false; error: unknown };
@@ -132,7 +134,7 @@ export class Session {
   /** Takes a settled call's outcome; it goes out with the next `flush`. Returns the exchange that changed. */
   answer(call: HubCall, outcome: Outcome, space: Space): void {
     call.reply = outcome.ok ? [call.seq, outcome.value] : [call.seq, null, wireError(outcome.error)];
-    this.#noteUnusual(call, outcome, space);
+    this.note(call, outcome, space);
     if (call.exchange.open) call.exchange.replies.push(call.reply);
     else this.#late.push(call.reply);
   }
@@ -171,9 +173,17 @@ export class Session {
 
   // --- Rows -------------------------------------------------------------------------------------------------------
 
-  /** Notes that a durable call ran, in the turn that is about to be committed. */
-  noteRan(call: HubCall): void {
-    if (commandTraits[call.op].resend === "once" && call.seq > this.#applied) this.#applied = call.seq;
+  /**
+   * Notes the outcome of a durable call, for the commit of its effect. Also of one that had none: once the watermark
+   * is above it, only a stored reply tells that it was refused.
+   */
+  note(call: HubCall, outcome: Outcome, space: Space): void {
+    if (call.noted || commandTraits[call.op].resend !== "once" || call.instance.durability === "memory") return;
+    call.noted = true;
+    if (outcome.ok && call.seq > this.#applied) this.#applied = call.seq;
+    if (!outcome.ok) this.#unusual.set(call.seq, { error: wireError(outcome.error) });
+    else if (space.isUsual(call, outcome.value)) this.#unusual.delete(call.seq);
+    else this.#unusual.set(call.seq, { value: outcome.value as Json });
   }
 
   /** The rows that make re-sent calls have one effect, for the commit of what they did. */
@@ -212,20 +222,16 @@ export class Session {
 
   /** The rows that remove a session for good. */
   removalRows(): Write[] {
-    if (this.#journaled === 0) return [];
-    const keys = [APPLIED + this.tab, ...[...this.#stored.keys()].map((seq) => replyKey(this.tab, seq))];
+    const underWay = this.#taken?.unusual ?? new Map<number, StoredReply>();
+    if (this.#journaled === 0 && this.#taken === undefined) return [];
+    const seqs = new Set([...this.#stored.keys(), ...underWay.keys()]);
+    const keys = [APPLIED + this.tab, ...[...seqs].map((seq) => replyKey(this.tab, seq))];
     return keys.map((key) => ({ key, value: undefined, fresh: false }));
   }
 
   restoreRow(seq: number | undefined, value: Json): void {
     if (seq === undefined) this.#applied = this.#journaled = this.#inherited = value as number;
     else this.#stored.set(seq, value as unknown as StoredReply);
-  }
-
-  #noteUnusual(call: HubCall, outcome: Outcome, space: Space): void {
-    if (commandTraits[call.op].resend !== "once" || call.instance.durability === "memory") return;
-    if (!outcome.ok) this.#unusual.set(call.seq, { error: wireError(outcome.error) });
-    else if (!space.isUsual(call, outcome.value)) this.#unusual.set(call.seq, { value: outcome.value as Json });
   }
 
   #frame(epoch: string, replies: WireReply[]): string {

@@ -291,7 +291,7 @@ class Hub {
     expectEqualStates(driver, rows);
     // As a host does: what was undone runs again.
     for (const released of turn.released) space.release(released, driver.now);
-    for (const call of turn.ran) this.#again(call);
+    for (const { call } of turn.ran) this.#again(call);
     for (const call of parked) this.#again(call);
   }
 
