@@ -41,6 +41,8 @@ export interface BackendStatus {
   /** Of the hub that answers; changes when another hub takes over. */
   epoch: string;
   connected: boolean;
+  /** Names this tab among those that hold messages (`peek().by`). */
+  tabId: string;
   /** Whether anything survives. */
   durable: boolean;
   /** Tabs in touch with the hub. */

@@ -43,6 +43,7 @@ class HubBackend implements Backend {
     state: "connecting",
     epoch: "",
     connected: false,
+    tabId: "",
     durable: false,
     tabs: 0,
     version: __VERSION__,
@@ -178,7 +179,7 @@ class HubBackend implements Backend {
     const { epoch } = welcome;
     const another = before !== "" && before !== epoch;
     this.#feed.epoch = epoch;
-    this.#setStatus({ connected: true });
+    this.#setStatus({ connected: true, tabId: this.#connection!.tab });
     this.#setHubStatus(welcome);
     const first: NewCall[] = [];
     for (const port of this.#ports) {

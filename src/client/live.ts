@@ -27,6 +27,8 @@ class LiveFeed {
   /** There may be events in the log behind `reached` that are not in the buffer. */
   #behind = false;
   #reading = false;
+  /** The last event that was announced while a page was on its way. */
+  #heardUpTo = 0;
   #wake: (() => void) | undefined;
   #generation = "";
   /** The place must be looked up again: another hub may have begun another log. */
@@ -86,8 +88,12 @@ class LiveFeed {
 
   #hear(event: TopicEvent, n: number): void {
     if (n <= this.#reached) return;
-    // While a page is on its way, what is announced may or may not be in it: read once more.
-    if (this.#reading || this.#behind || n !== this.#reached + 1 || this.#generation === "" || this.#buffer.length >= BUFFERED) {
+    if (this.#reading) {
+      // May or may not be in the page that is on its way.
+      this.#heardUpTo = Math.max(this.#heardUpTo, n);
+      return;
+    }
+    if (this.#behind || n !== this.#reached + 1 || this.#generation === "" || this.#buffer.length >= BUFFERED) {
       this.#fallBehind();
       return;
     }
@@ -104,6 +110,7 @@ class LiveFeed {
   async #read(): Promise<void> {
     this.#behind = false;
     this.#reading = true;
+    this.#heardUpTo = 0;
     try {
       await this.#readPage();
     } catch (error) {
@@ -129,7 +136,7 @@ class LiveFeed {
     this.#buffer.push(...events);
     const full = events.length === PAGE;
     this.#reached = Math.max(this.#reached, full ? events.at(-1)!.n : head);
-    if (full) this.#behind = true;
+    if (full || this.#heardUpTo > this.#reached) this.#behind = true;
   }
 
   async #anchor(after: string): Promise<void> {

@@ -50,6 +50,7 @@ class MemoryBackend implements Backend {
       state: "ready",
       epoch: randomText(16),
       connected: true,
+      tabId: this.#owner,
       durable: false,
       tabs: 1,
       version: __VERSION__,

@@ -107,6 +107,7 @@ export interface QueueStats {
 /** One message, looked at without claiming it. */
 export interface QueuePeek {
   messageId: string;
+  /** The JSON text, as it is stored. */
   data: string;
   at: "ready" | "delayed" | "leased";
   attempt: number;
@@ -114,7 +115,7 @@ export interface QueuePeek {
   orderingKey?: string;
   /** When it is due (delayed) or when its lease ends (leased). */
   untilAt?: number;
-  /** The tab that holds it (leased). */
+  /** The tab that holds it (leased): its `backend.status.tabId`. */
   by?: string;
 }
 

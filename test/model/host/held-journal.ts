@@ -21,7 +21,6 @@ export class Disk {
   readonly rows = new Map<string, Json>();
   records: Batch[] = [];
   hasReserve = false;
-  /** Numbers are not used again while a record above them is there, or this hub lives. */
   #queue: Operation[] = [];
   readonly #appended: (epoch: string, batch: Batch) => void;
 
@@ -64,6 +63,11 @@ export class Disk {
   load(epoch: string): Loaded {
     this.owner = epoch;
     this.hasReserve = true;
+    return this.look();
+  }
+
+  /** What the next hub would find. */
+  look(): Loaded {
     const rows = new Map(this.rows);
     const tail = new Map<string, Json | undefined>();
     for (const [key, value] of this.records.flatMap((record) => record.rows)) {
