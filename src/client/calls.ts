@@ -9,6 +9,8 @@ import { setLongTimeout } from "./signals.js";
 const DEADLINE_MS = 30_000;
 /** Calls in flight at most; the hub keeps as many finished replies for this tab. */
 const MAX_IN_FLIGHT = 20_000;
+/** Longer batches leave as several frames, so that the hub works on one while this tab reads the answers of another. */
+const MAX_FRAME_CALLS = 500;
 
 export interface PendingCall {
   readonly seq: number;
@@ -170,10 +172,16 @@ export class Calls {
   }
 
   #flush(): void {
-    const room = MAX_IN_FLIGHT - this.#inFlight;
-    const batch = this.#outgoing.length <= room ? this.#outgoing.splice(0) : this.#outgoing.splice(0, room);
-    if (batch.length === 0 && this.#cancelled.length === 0) return;
-    this.#inFlight += batch.length;
+    do {
+      const room = Math.min(MAX_IN_FLIGHT - this.#inFlight, MAX_FRAME_CALLS);
+      const batch = this.#outgoing.length <= room ? this.#outgoing.splice(0) : this.#outgoing.splice(0, room);
+      if (batch.length === 0 && this.#cancelled.length === 0) return;
+      this.#inFlight += batch.length;
+      this.#sendFrame(batch);
+    } while (this.#outgoing.length > 0);
+  }
+
+  #sendFrame(batch: PendingCall[]): void {
     const calls = batch.map((pending): WireCall => {
       pending.sent = true;
       return [pending.seq, pending.ref, pending.op, currentBody(pending)];
