@@ -83,6 +83,29 @@ describe("a hub that dies", () => {
     expect(await settled).toEqual([true, true, true, false]);
   });
 
+  test("a recv that was given up while its hub died hands back what it had been given", async () => {
+    const a = await openTab({ steer: true });
+    const given = await a.evaluate(async () => {
+      const giveUp = new AbortController();
+      await q.send({ data: { i: 1 } });
+      // The hub runs the claim when it has hung; by then nobody waits for it any more.
+      steering.postMessage({ hangMs: 1000 });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const parked = q.recv({ signal: giveUp.signal });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      giveUp.abort();
+      return parked;
+    });
+    expect(given).toBeNull();
+    await a.waitForTimeout(900);
+    await profile.killWorkers();
+    const again = await a.evaluate(async () => {
+      const message = await q.recv({ timeoutMs: 5000 });
+      return { data: message?.data, attempt: message?.attempt };
+    });
+    expect(again).toEqual({ data: { i: 1 }, attempt: 1 });
+  });
+
   test("what one hub left in the journal survives the checkpoints of those after it", async () => {
     const a = await openTab();
     for (let round = 0; round < 3; round++) {

@@ -129,7 +129,8 @@ export class Calls {
     const again = [...this.#pending.values()];
     for (const call of first) this.add(call).catch(() => {});
     for (const pending of again) {
-      if (pending.abandoned) this.#remove(pending);
+      // A claim that was given up may have been granted: asked again without waiting, it is found and handed back.
+      if (pending.abandoned && !pending.options?.onLate) this.#remove(pending);
       else if (
         memoryLost &&
         pending.sent &&
@@ -242,9 +243,9 @@ export class Calls {
 }
 
 /** A waiting call that is sent again waits for what is left of its time. */
-function currentBody({ body, waitUntil }: PendingCall): Body<CommandName> {
+function currentBody({ body, waitUntil, abandoned }: PendingCall): Body<CommandName> {
   const { waitMs } = body as { waitMs?: number };
   if (!waitMs) return body;
-  const left = Math.max(0, Math.round(waitUntil - performance.now()));
+  const left = abandoned ? 0 : Math.max(0, Math.round(waitUntil - performance.now()));
   return left < waitMs ? ({ ...body, waitMs: left } as Body<CommandName>) : body;
 }
