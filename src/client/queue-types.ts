@@ -69,7 +69,7 @@ export interface RecvOptions {
   timeoutMs?: number;
   /** How long the message is held. Default: the queue's `defaultLeaseMs`. */
   leaseMs?: number;
-  /** Names this consumer in `inspect` and traces. */
+  /** Names this consumer to whoever looks at the traffic; has no effect on delivery. */
   consumerId?: string;
   /** Ends the wait: `recv` resolves null. */
   signal?: AbortSignal;
