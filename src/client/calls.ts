@@ -10,7 +10,7 @@ const DEADLINE_MS = 30_000;
 /** Calls in flight at most; the hub keeps as many finished replies for this tab. */
 const MAX_IN_FLIGHT = 20_000;
 /** Longer batches leave as several frames, so that the hub works on one while this tab reads the answers of another. */
-const MAX_FRAME_CALLS = 500;
+const MAX_FRAME_CALLS = 250;
 
 export interface PendingCall {
   readonly seq: number;
@@ -51,6 +51,8 @@ export interface NewCall {
 export class Calls {
   readonly #pending = new Map<number, PendingCall>();
   readonly #outgoing: PendingCall[] = [];
+  /** Weak: a signal that nobody else holds takes its listener along. */
+  readonly #bySignal = new WeakMap<AbortSignal, Set<PendingCall>>();
   #cancelled: number[] = [];
   #seq = 0;
   #inFlight = 0;
@@ -88,14 +90,26 @@ export class Calls {
       };
       this.#pending.set(pending.seq, pending);
       this.#outgoing.push(pending);
-      if (signal) {
-        const abort = (): void => this.#abandon(pending, new AbortError(signal.reason));
-        signal.addEventListener("abort", abort, { once: true });
-        pending.stopListening = () => signal.removeEventListener("abort", abort);
-      }
-      this.#schedule();
+      if (signal) this.#watchSignal(signal, pending);
+      if (this.#outgoing.length >= MAX_FRAME_CALLS && !this.#paused) this.#flush();
+      else this.#schedule();
       this.#arm(pending.deadlineAt);
     });
+  }
+
+  /** Calls that share a signal share one listener: a loop of `recv` would spend its time adding and removing them. */
+  #watchSignal(signal: AbortSignal, pending: PendingCall): void {
+    let calls = this.#bySignal.get(signal);
+    if (calls === undefined) {
+      const watching = (calls = new Set<PendingCall>());
+      this.#bySignal.set(signal, watching);
+      const abort = (): void => {
+        for (const call of [...watching]) this.#abandon(call, new AbortError(signal.reason));
+      };
+      signal.addEventListener("abort", abort, { once: true });
+    }
+    calls.add(pending);
+    pending.stopListening = () => calls.delete(pending);
   }
 
   settle(replies: WireReply[]): void {
@@ -125,7 +139,6 @@ export class Calls {
     this.#paused = false;
     this.#outgoing.length = 0;
     this.#cancelled = [];
-    this.#inFlight = 0;
     const again = [...this.#pending.values()];
     for (const call of first) this.add(call).catch(() => {});
     for (const pending of again) {
@@ -149,6 +162,7 @@ export class Calls {
         this.#outgoing.push(pending);
       }
     }
+    this.#inFlight = 0;
     this.#flush();
   }
 
@@ -233,11 +247,9 @@ export class Calls {
     for (const pending of [...this.#pending.values()]) {
       if (pending.abandoned) continue;
       if (pending.deadlineAt > now) next = Math.min(next, pending.deadlineAt);
-      else {
-        this.#abandon(pending, new TabloomError("TIMEOUT", `no answer to ${pending.op} in time`));
-        this.#options.onTimeout();
-      }
+      else this.#abandon(pending, new TabloomError("TIMEOUT", `no answer to ${pending.op} in time`));
     }
+    this.#options.onTimeout();
     if (next < Infinity) this.#arm(next);
   }
 }

@@ -92,6 +92,7 @@ export class Connection {
       navigator.locks
         .request(names.tabLock(this.#options.space, this.tab), () => {
           resolve();
+          if (this.#closing.signal.aborted) return undefined;
           return new Promise<void>((release) => this.#closing.signal.addEventListener("abort", () => release()));
         })
         .catch(reject);
@@ -100,18 +101,21 @@ export class Connection {
 
   async #connect(): Promise<void> {
     this.#connecting = true;
+    const welcome = await this.#welcome();
+    this.#connecting = false;
+    if (welcome && !this.#closing.signal.aborted) this.#options.onConnected(welcome);
+  }
+
+  /** Tries until a hub answers; undefined when none will, or when this connection is closed. */
+  async #welcome(): Promise<Welcome | undefined> {
     for (let failures = 0; !this.#closing.signal.aborted;) {
       try {
-        const welcome = await this.#attempt();
-        this.#connecting = false;
-        if (!this.#closing.signal.aborted) this.#options.onConnected(welcome);
-        return;
+        return await this.#attempt();
       } catch (error) {
         this.#drop();
         if (error instanceof TabloomError && !error.retryable) {
-          this.#connecting = false;
           this.#options.onFailed(error);
-          return;
+          return undefined;
         }
         if (++failures >= FAILURES_BEFORE_NEXT_GENERATION && (await this.#hubIsAlive())) {
           failures = 0;
@@ -120,6 +124,7 @@ export class Connection {
         await pause(Math.min(RETRY_DELAY_MAX_MS, RETRY_DELAY_MS * 2 ** failures));
       }
     }
+    return undefined;
   }
 
   async #attempt(): Promise<Welcome> {
@@ -160,11 +165,14 @@ export class Connection {
 
   /** Looks whether the hub is still there; if not, connects again, to this generation or a later one. */
   async check(generation = this.#generation): Promise<void> {
-    if (!this.connected) return;
+    const watch = this.#watch;
+    if (watch === undefined) return;
     try {
       const text = await Promise.race([this.send({ kind: "ping", tab: this.tab }), timeout(ANSWER_WITHIN_MS)]);
       this.#options.onPong(JSON.parse(text) as HubStatus);
     } catch {
+      // Another connection may have taken its place meanwhile.
+      if (this.#watch !== watch) return;
       this.#generation = Math.max(this.#generation, generation);
       this.reconnect();
     }

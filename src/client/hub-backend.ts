@@ -28,7 +28,7 @@ interface OpenPort {
   readonly ref: number;
   readonly key: string;
   readonly spec: InstanceSpec;
-  /** Sent to the current hub. */
+  /** An open was sent for it; every later hub gets one before anything else. */
   opened: boolean;
 }
 
@@ -55,7 +55,10 @@ class HubBackend implements Backend {
     onTimeout: () => void this.#connection?.check(),
   });
   readonly #feed: Feed;
-  readonly #ports: OpenPort[] = [];
+  /** One per instance and settings, however many handles there are. */
+  readonly #ports = new Map<string, OpenPort>();
+  /** Why no call will succeed any more. */
+  #failure: TabloomError | undefined;
   /** Made by the first call, so that importing and making handles does nothing. */
   #connection: Connection | undefined;
 
@@ -75,8 +78,10 @@ class HubBackend implements Backend {
   }
 
   port<K extends Kind>(spec: InstanceSpec<K>): Port {
-    const port: OpenPort = { ref: this.#ports.length + 1, key: instanceKey(spec.name), spec, opened: false };
-    this.#ports.push(port);
+    const key = instanceKey(spec.name);
+    const settings = JSON.stringify([key, spec.config, spec.durability]);
+    const port: OpenPort = this.#ports.get(settings) ?? { ref: this.#ports.size + 1, key, spec, opened: false };
+    this.#ports.set(settings, port);
     return {
       call: (op, body, options) => this.#call(port, op, body, options),
       listen: (listener) => this.#listen(port, listener),
@@ -101,6 +106,7 @@ class HubBackend implements Backend {
 
   #call<Op extends CommandName>(port: OpenPort, op: Op, body: Body<Op>, options?: CallOptions): Promise<Reply<Op>> {
     if (this.#status.state === "closed") throw closedError("backend");
+    if (this.#failure) throw this.#failure;
     this.#connect();
     this.#open(port);
     const { durability } = port.spec;
@@ -123,9 +129,10 @@ class HubBackend implements Backend {
   #open(port: OpenPort): void {
     if (port.opened) return;
     port.opened = true;
-    this.#calls.add(openCall(port)).catch(() => {
-      // The call that needed it gets the same error. The next one tries again.
-      port.opened = false;
+    this.#calls.add(openCall(port)).catch((error: unknown) => {
+      // The call that needed it gets the same error, and the next one tries again. No answer yet is no refusal:
+      // whichever hub comes gets the open before the calls.
+      if (!(error instanceof TabloomError && error.code === "TIMEOUT")) port.opened = false;
     });
   }
 
@@ -139,9 +146,9 @@ class HubBackend implements Backend {
 
   #receive(text: string): void {
     const frame = JSON.parse(text) as ReplyFrame;
-    if (frame.status) this.#setHubStatus(frame.status);
     this.#calls.settle(frame.replies);
     if (frame.reset) this.#connection?.reconnect();
+    else if (frame.status) this.#setHubStatus(frame.status);
   }
 
   /** Keeps one pull open, for answers that come later than their frame's. */
@@ -168,6 +175,7 @@ class HubBackend implements Backend {
         this.#feed.resync();
       },
       onFailed: (error) => {
+        this.#failure = error;
         this.#setStatus({ connected: false, state: "failed" });
         this.#calls.close(error);
       },
@@ -179,10 +187,9 @@ class HubBackend implements Backend {
     const { epoch } = welcome;
     const another = before !== "" && before !== epoch;
     this.#feed.epoch = epoch;
-    this.#setStatus({ connected: true, tabId: this.#connection!.tab });
-    this.#setHubStatus(welcome);
+    this.#setStatus({ connected: true, tabId: this.#connection!.tab, ...statusOf(welcome) });
     const first: NewCall[] = [];
-    for (const port of this.#ports) {
+    for (const port of this.#ports.values()) {
       if (!port.opened) continue;
       first.push(openCall(port));
       if (this.#feed.hears(port.key)) {
@@ -192,18 +199,20 @@ class HubBackend implements Backend {
     this.#calls.resume(first, another);
     void this.#pull(this.#connection!, epoch).catch(() => this.#connection?.reconnect());
     this.#feed.resync();
-    if (another) this.#options.onReset?.({ reason: "hub-restarted" });
+    if (another) isolated(() => this.#options.onReset?.({ reason: "hub-restarted" }));
   }
 
-  #setHubStatus({ epoch, state, durable, tabs }: HubStatus): void {
-    this.#setStatus({ epoch, durable, tabs, state: state === "waiting" ? "loading" : state });
+  /** What the hub says of itself. Another epoch means another memory: it has to be told everything anew. */
+  #setHubStatus(status: HubStatus): void {
+    if (status.epoch === this.#status.epoch) this.#setStatus(statusOf(status));
+    else this.#connection?.reconnect();
   }
 
   #setStatus(change: Partial<BackendStatus>): void {
     const next = { ...this.#status, ...change };
     if (JSON.stringify(next) === JSON.stringify(this.#status)) return;
     this.#status = next;
-    for (const listener of this.#statusListeners) listener(next);
+    for (const listener of this.#statusListeners) isolated(() => listener(next));
   }
 
   #whenConnected(): Promise<void> {
@@ -215,6 +224,19 @@ class HubBackend implements Backend {
         resolve();
       });
     });
+  }
+}
+
+function statusOf({ epoch, state, durable, tabs }: HubStatus): Partial<BackendStatus> {
+  return { epoch, durable, tabs, state: state === "waiting" ? "loading" : state };
+}
+
+/** What a listener of the app throws is the app's; it must not look like a failed connection. */
+function isolated(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    reportError(error);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { QueueConfig, QueueDelivery, QueueItem } from "../protocol/commands.js";
-import { AbortError, CapacityError, TabloomError } from "../protocol/errors.js";
+import { AbortError, TabloomError } from "../protocol/errors.js";
 import { utf8Bytes } from "../protocol/json.js";
 import type { Maybe, Port } from "./backend.js";
 import { deadLetterQueue } from "./dead-letters.js";
@@ -267,28 +267,23 @@ function read<S extends Schema>(
 }
 
 async function rejectInvalid(port: Port, { deliveryId }: QueueDelivery, error: unknown): Promise<undefined> {
-  const body = { deliveryId, reason: "invalid", error: error instanceof Error ? error.message : String(error) };
-  try {
-    await port.call("queue.nack", { ...body, deadLetter: true });
-  } catch (full) {
-    if (!(full instanceof CapacityError)) throw full;
-    await port.call("queue.nack", { ...body, delayMs: INVALID_PARKED_MS });
-  }
+  await port.call("queue.nack", {
+    deliveryId,
+    deadLetter: true,
+    elseDelayMs: INVALID_PARKED_MS,
+    reason: "invalid",
+    error: error instanceof Error ? error.message : String(error),
+  });
 }
 
 function received<Data>(port: Port, delivery: QueueDelivery, data: Data): Received<Data> {
-  const { messageId, deliveryId, attempt, orderingKey, meta } = delivery;
-  let { leaseUntil } = delivery;
-  return {
+  const { messageId, deliveryId, attempt, leaseUntil, orderingKey, meta } = delivery;
+  const message: Writable<Received<Data>> = {
     data,
     messageId,
     deliveryId,
     attempt,
-    get leaseUntil() {
-      return leaseUntil;
-    },
-    ...(orderingKey === undefined ? {} : { orderingKey }),
-    ...(meta === undefined ? {} : { meta: decodeMeta(meta) }),
+    leaseUntil,
     ack: () => promised(() => port.call("queue.ack", { deliveryId })),
     nack: (options = {}) => promised(() => port.call("queue.nack", { deliveryId, ...nackBody(options) })),
     touch: (options = {}) =>
@@ -296,12 +291,17 @@ function received<Data>(port: Port, delivery: QueueDelivery, data: Data): Receiv
         const leaseMs = options.leaseMs === undefined ? {} : { leaseMs: duration("leaseMs", options.leaseMs) };
         return andThen(port.call("queue.touch", { deliveryId, ...leaseMs }), (until) => {
           if (until === null) return false;
-          leaseUntil = until;
+          message.leaseUntil = until;
           return true;
         });
       }),
   };
+  if (orderingKey !== undefined) message.orderingKey = orderingKey;
+  if (meta !== undefined) message.meta = decodeMeta(meta);
+  return message;
 }
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 function nackBody({ delayMs, reason, error, deadLetter }: NackOptions): NackOptions {
   return {

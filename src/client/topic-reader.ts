@@ -1,4 +1,4 @@
-import type { TopicDelivery } from "../protocol/commands.js";
+import type { Gap, TopicDelivery } from "../protocol/commands.js";
 import { AbortError, GapError, TopicPayloadError, ValidationError, closedError } from "../protocol/errors.js";
 import type { Maybe, Port } from "./backend.js";
 import type { Handle } from "./handle.js";
@@ -26,9 +26,16 @@ export function createTopicReader<S extends Schema>(options: ReaderOptions<S>): 
   const { handle, schema, consumerId } = options;
   const group = identifier("group", options.group);
   const closing = new AbortController();
+  /** A gap that came when its caller had given up. */
+  let untold: GapError | undefined;
 
   const recv = (cfg: TopicRecvOptions = {}): Promise<TopicReceived<Data> | null> =>
     promised(() => {
+      if (untold) {
+        const gap = untold;
+        untold = undefined;
+        throw gap;
+      }
       const port = portOf(cfg.tenantId);
       const waitMs = cfg.wait === false ? 0 : delay("timeoutMs", cfg.timeoutMs ?? DEFAULT_WAIT_MS);
       if (cfg.signal?.aborted) return null;
@@ -41,7 +48,8 @@ export function createTopicReader<S extends Schema>(options: ReaderOptions<S>): 
           waitMs: left,
           ...(consumerId === undefined ? {} : { consumerId }),
         };
-        const onLate = ({ deliveries }: { deliveries: TopicDelivery[] }): void => {
+        const onLate = ({ deliveries, gap }: { deliveries: TopicDelivery[]; gap?: Gap }): void => {
+          if (gap) untold = new GapError(gap);
           if (deliveries.length > 0) void giveBack(port, group, deliveries);
         };
         return andThen(port.call("topic.claim", body, { signal, onLate }), ({ deliveries: [delivery], gap }) => {

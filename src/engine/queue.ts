@@ -119,18 +119,24 @@ export const queue: Primitive<QueueState, "queue"> = {
         ctx.put(pauseFlag, "paused", true);
         return null;
       },
+      recall: () => null,
+      usual: () => true,
     },
     "queue.resume": {
       run(_, __, ctx) {
         ctx.put(pauseFlag, "paused", undefined);
         return null;
       },
+      recall: () => null,
+      usual: () => true,
     },
     "queue.purge": {
       run(state, _, ctx) {
-        const waiting = [...state.ready.list(), ...[...state.delayed.live()].map(({ message }) => message)];
+        // A set: after an undo the heap may know a delayed message twice.
+        const delayed = Array.from(state.delayed.live(), ({ message }) => message);
+        const waiting = new Set([...state.ready.list(), ...delayed]);
         for (const message of waiting) remove(message, ctx);
-        return waiting.length;
+        return waiting.size;
       },
     },
     "queue.stats": {
@@ -287,7 +293,7 @@ function held(state: QueueState, deliveryId: string, ctx: Context): Message | un
 
 function nack(state: QueueState, body: Body<"queue.nack">, ctx: Context): boolean {
   const { maxNackDelayMs, maxDeliveries, maxDead } = state.config;
-  const delayMs = body.delayMs ?? 0;
+  let delayMs = body.delayMs ?? 0;
   if (delayMs > maxNackDelayMs) throw new RangeError(`delayMs must be at most maxNackDelayMs (${maxNackDelayMs})`);
   const message = held(state, body.deliveryId, ctx);
   if (message === undefined) return false;
@@ -296,7 +302,9 @@ function nack(state: QueueState, body: Body<"queue.nack">, ctx: Context): boolea
   if (body.deadLetter || place.attempts >= maxDeliveries) {
     const reason = body.reason ?? (body.deadLetter ? "nack" : "max_deliveries_exceeded");
     if (bury(state, ctx, message, reason, lastError)) return true;
-    if (body.deadLetter) throw new CapacityError({ bound: "maxDead", limit: maxDead });
+    if (body.deadLetter && body.elseDelayMs === undefined)
+      throw new CapacityError({ bound: "maxDead", limit: maxDead });
+    delayMs = Math.min(body.elseDelayMs ?? delayMs, maxNackDelayMs);
   }
   const { attempts } = place;
   const next: Place =

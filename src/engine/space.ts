@@ -8,8 +8,7 @@
  *             ▼ │
  *            parked ── waitUntil, cancel, owner gone ──▶ settled with the command's "none", or dropped
  */
-import type { Body, CommandName, OpenBody, Reply } from "../protocol/commands.js";
-import { commandTraits } from "../protocol/commands.js";
+import type { Body, CommandName, InstanceName, OpenBody, Reply } from "../protocol/commands.js";
 import { CapacityError, TabloomError } from "../protocol/errors.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
@@ -114,6 +113,10 @@ export class Space implements Context {
     return this.#root;
   }
 
+  has(name: InstanceName): boolean {
+    return this.#instances.find(instanceKey(name)) !== undefined;
+  }
+
   instances(): Iterable<Instance> {
     return this.#instances.all();
   }
@@ -125,7 +128,11 @@ export class Space implements Context {
     this.now = now;
     const { instance } = call;
     if (call.arrival === 0) call.arrival = ++this.#arrivals;
-    if (instance.dueAt <= now) this.#wakeInstance(instance);
+    if (instance.dueAt <= now) {
+      this.#wakeInstance(instance);
+      // Those who waited for it come first.
+      this.#after(instance);
+    }
     const outcome = this.#attempt(call);
     if (outcome === undefined) this.#park(call);
     else this.#settle(call, outcome);
@@ -202,10 +209,9 @@ export class Space implements Context {
     }
     this.settled = this.settled.filter(({ turn }) => turn === 0);
     this.announced = this.announced.filter(({ turn }) => turn === 0);
-    for (const instance of touched) {
-      instance.changedIn = 0;
-      if (instance !== this.#root) this.#schedule(instance);
-    }
+    // Also those whose registration alone was changed: nothing about them is uncommitted any more.
+    for (const instance of this.#instances.all()) instance.changedIn = 0;
+    for (const instance of touched) if (instance !== this.#root) this.#schedule(instance);
   }
 
   // --- Rows -------------------------------------------------------------------------------------------------------
@@ -273,12 +279,14 @@ export class Space implements Context {
   #attempt(call: Call): Outcome | undefined {
     const { instance, op, body } = call;
     const mark = this.turn.changes.length;
+    const { changedIn } = instance;
     this.#enter(instance, call.owner);
     try {
       const value = ruleOf(instance, op).run(instance.state, body, this);
       return value === undefined ? undefined : { ok: true, value };
     } catch (error) {
       this.#rollBack(mark);
+      instance.changedIn = changedIn;
       return { ok: false, error };
     }
   }
@@ -340,11 +348,6 @@ export class Space implements Context {
       this.#alarms.add(instance.dueAt, instance);
     }
   }
-}
-
-/** Whether this command is refused while storage is full. */
-export function growsStorage(call: Call): boolean {
-  return commandTraits[call.op].grows;
 }
 
 function ruleOf(instance: Instance, op: CommandName): AnyRule {

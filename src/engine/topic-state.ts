@@ -1,4 +1,4 @@
-import type { TopicConfig, TopicEvent } from "../protocol/commands.js";
+import type { Gap, TopicConfig, TopicEvent } from "../protocol/commands.js";
 import type { Json } from "../protocol/json.js";
 import { DueHeap } from "./due-heap.js";
 import { Line } from "./line.js";
@@ -36,8 +36,15 @@ export interface Group {
   byDelivery: Map<string, Slot>;
   /** Slots that anyone may take over, by number. */
   idle: Line<Slot>;
-  /** The lowest event that was trimmed before this group committed it; 0: none. Told once. */
-  lost: number;
+  loss: Loss | undefined;
+}
+
+/** Events that were trimmed before this group committed them. */
+export interface Loss {
+  /** The lowest of them that the group was not told of; 0: none. */
+  readonly first: number;
+  /** What was told last, and to which claim: told again when that claim is re-sent, for its reply may be lost. */
+  readonly told: { readonly deliveryId: string; readonly gap: Gap } | undefined;
 }
 
 export interface TopicState {
@@ -67,7 +74,7 @@ export function groupOf(state: TopicState, name: string): Group {
       slots: new Map(),
       byDelivery: new Map(),
       idle: new Line((slot) => slot.n),
-      lost: 0,
+      loss: undefined,
     };
     state.groups.set(name, group);
   }
@@ -149,15 +156,22 @@ export const positions: Table<TopicState, Group, number> = {
   encode: (value) => value,
 };
 
-export const losses: Table<TopicState, Group, number> = {
+export const losses: Table<TopicState, Group, Loss> = {
   letter: "l",
   key: (group) => group.name,
-  get: (_, group) => group.lost || undefined,
+  get: (_, group) => group.loss,
   set(_, group, value) {
-    group.lost = value ?? 0;
+    group.loss = value;
   },
-  encode: (value) => value,
+  encode: ({ first, told }) => [first, ...(told ? [told.deliveryId, told.gap.after, told.gap.firstAvailable] : [])],
 };
+
+export function decodeLoss(row: Json): Loss {
+  const [first, deliveryId, after, firstAvailable] = row as [number, string?, string?, string?];
+  const told =
+    deliveryId === undefined ? undefined : { deliveryId, gap: { after: after!, firstAvailable: firstAvailable! } };
+  return { first, told };
+}
 
 export const pendings: Table<TopicState, Slot, Pending> = {
   letter: "p",

@@ -30,6 +30,7 @@ import {
   type TopicState,
   createState,
   decodeEvent,
+  decodeLoss,
   decodePending,
   events,
   groupOf,
@@ -213,7 +214,7 @@ function claim(
   if (again.length > 0) return { deliveries: again };
   // A group begins at what is retained when its first reader comes.
   if (group.position === undefined) ctx.put(positions, group, state.log.trimmedUpTo);
-  const gap = tellGap(state, group, ctx);
+  const gap = tellGap(state, group, deliveryId, ctx);
   if (gap) return { deliveries: [], gap };
   const deliveries = takeOver(state, group.idle, deliveryId, max, max, ctx);
   while (deliveries.length < max) {
@@ -225,20 +226,29 @@ function claim(
   return deliveries.length > 0 ? { deliveries } : undefined;
 }
 
-/** Whether this group lost events that it had not committed; says so once. */
-function tellGap(state: TopicState, group: Group, ctx: Context): Gap | undefined {
+/** Whether this group lost events that it had not committed; says so once, to one claim. */
+function tellGap(state: TopicState, group: Group, deliveryId: string, ctx: Context): Gap | undefined {
   const { log } = state;
+  const told = group.loss?.told;
+  if (told?.deliveryId === deliveryId) return told.gap;
+  let first = group.loss?.first || Infinity;
   // Idle deliveries whose event is gone can never be delivered again.
   for (let slot; (slot = group.idle.first()) && slot.n <= log.trimmedUpTo;) {
-    ctx.put(losses, group, group.lost ? Math.min(group.lost, slot.n) : slot.n);
+    first = Math.min(first, slot.n);
     ctx.put(pendings, slot, undefined);
   }
-  const behind = group.position! < log.trimmedUpTo ? group.position! + 1 : Infinity;
-  const first = Math.min(behind, group.lost || Infinity);
-  if (first === Infinity) return undefined;
-  if (behind !== Infinity) ctx.put(positions, group, log.trimmedUpTo);
-  ctx.put(losses, group, undefined);
-  return { after: log.cursor(first - 1), firstAvailable: log.cursor(log.trimmedUpTo) };
+  if (group.position! < log.trimmedUpTo) {
+    first = Math.min(first, group.position! + 1);
+    ctx.put(positions, group, log.trimmedUpTo);
+  }
+  // Another claim came: whoever was told before has got it.
+  if (first === Infinity) {
+    if (told) ctx.put(losses, group, undefined);
+    return undefined;
+  }
+  const gap = { after: log.cursor(first - 1), firstAvailable: log.cursor(log.trimmedUpTo) };
+  ctx.put(losses, group, { first: 0, told: { deliveryId, gap } });
+  return gap;
 }
 
 function takeOver(
@@ -328,7 +338,7 @@ function restore(state: TopicState, rows: StoredRows): void {
   }
   for (const { key, value } of rows.get(positions.letter) ?? [])
     positions.set(state, groupOf(state, key), value as number);
-  for (const { key, value } of rows.get(losses.letter) ?? []) losses.set(state, groupOf(state, key), value as number);
+  for (const { key, value } of rows.get(losses.letter) ?? []) losses.set(state, groupOf(state, key), decodeLoss(value));
   for (const { key, value } of rows.get(pendings.letter) ?? []) {
     const slash = key.indexOf("/");
     const group = groupOf(state, key.slice(slash + 1));

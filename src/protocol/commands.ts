@@ -180,7 +180,15 @@ export interface Commands {
   };
   "queue.ack": { body: { deliveryId: string }; reply: boolean };
   "queue.nack": {
-    body: { deliveryId: string; delayMs?: number; reason?: string; error?: string; deadLetter?: boolean };
+    body: {
+      deliveryId: string;
+      delayMs?: number;
+      reason?: string;
+      error?: string;
+      deadLetter?: boolean;
+      /** With deadLetter: put off for this long, at most `maxNackDelayMs`, when the dead letters are full. */
+      elseDelayMs?: number;
+    };
     reply: boolean;
   };
   /** The new end of the lease, or null when the delivery is no longer the caller's. */
@@ -248,8 +256,8 @@ export const commandTraits = {
   "queue.nack": shrink,
   "queue.touch": read,
   "queue.release": shrink,
-  "queue.pause": read,
-  "queue.resume": read,
+  "queue.pause": shrink,
+  "queue.resume": shrink,
   "queue.purge": shrink,
   "queue.stats": read,
   "queue.peek": read,

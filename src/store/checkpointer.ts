@@ -55,6 +55,8 @@ export class Checkpointer {
 
   /** Writes what is dirty now. `pause` is awaited between slices, for appends to go first. */
   run(pause: () => Promise<void>, deletesFirst = false): Promise<void> {
+    // One that is under way may be about to write what there is no room for: the deletes go right after it.
+    if (this.#running && deletesFirst) return this.#running.catch(() => {}).then(() => this.run(pause, true));
     this.#running ??= this.#run(pause, deletesFirst).finally(() => {
       this.#running = undefined;
     });

@@ -1,9 +1,12 @@
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+/** Two readings of two clocks differ by so much; not worth another timer. */
+const SLACK_MS = 2;
 
 /** One timer for the earliest thing that is due. */
 export class Alarm {
   readonly #ring: () => void;
-  #at = Infinity;
+  /** By the clock that timers follow. The system's may step, or go on while a computer sleeps. */
+  #ringsAt = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(ring: () => void) {
@@ -12,11 +15,12 @@ export class Alarm {
 
   /** Rings at `at` (of a clock that shows `now`), or earlier if it was set so before. */
   set(at: number, now: number): void {
-    if (at >= this.#at) return;
-    this.clear();
     if (at === Infinity) return;
-    this.#at = at;
     const wait = Math.min(Math.max(0, at - now), MAX_TIMEOUT_MS);
+    const ringsAt = performance.now() + wait;
+    if (ringsAt >= this.#ringsAt - SLACK_MS) return;
+    this.clear();
+    this.#ringsAt = ringsAt;
     this.#timer = setTimeout(() => {
       this.clear();
       this.#ring();
@@ -26,6 +30,6 @@ export class Alarm {
   clear(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#at = Infinity;
+    this.#ringsAt = Infinity;
   }
 }

@@ -8,8 +8,9 @@
  * While the disk is full, commands that grow storage are refused at the door, and one a second is let through to see.
  */
 import type { Announced, Call, Settled } from "../engine/call.js";
-import { type Space, growsStorage } from "../engine/space.js";
+import type { Space } from "../engine/space.js";
 import type { Turn, Write } from "../engine/turn.js";
+import { type CommandName, commandTraits } from "../protocol/commands.js";
 import type { TabloomError } from "../protocol/errors.js";
 import type { Checkpointer } from "../store/checkpointer.js";
 import type { Journal } from "../store/journal.js";
@@ -31,6 +32,12 @@ export interface CommitterOptions {
   release(settled: Settled[], announced: Announced[]): void;
   /** Runs a call again that was undone; rejects it when its instance is gone. */
   runAgain(call: Call): void;
+  /** Rejects a call that was undone. */
+  refuse(call: Call, error: TabloomError): void;
+  /** Parked calls whose instance was never created, its creation being undone. They are parked no more. */
+  takeOrphans(): Call[];
+  /** Commits what there is, and sees to what is due. */
+  settle(): void;
   /** This hub's memory cannot be trusted any more: another owns the space, or the storage is lost. */
   onLost(error: TabloomError): void;
 }
@@ -49,6 +56,9 @@ export class Committer {
   /** Appends that failed one after the other. */
   #failures = 0;
   #waiting: (() => void)[] = [];
+  #roomAgain = false;
+  /** Calls that came while room is made: those that were undone go first. */
+  #deferred: Call[] = [];
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -56,20 +66,38 @@ export class Committer {
   }
 
   /** Whether a growing command is refused at the door. */
-  refuses(call: Call, now: number): boolean {
-    if (this.#fullSince === undefined || !growsStorage(call)) return false;
+  refuses(op: CommandName, now: number): boolean {
+    if (this.#fullSince === undefined || !growsStorage(op)) return false;
     if (now - this.#fullSince < PROBE_AFTER_MS) return true;
     this.#fullSince = now;
     return false;
   }
 
-  get busy(): boolean {
+  /** Until when what time brings waits while the disk is full: each try costs an append that fails. */
+  restsUntil(now: number): number {
+    return this.#fullSince === undefined ? now : Math.min(this.#fullSince, now) + PROBE_AFTER_MS;
+  }
+
+  /** Whether this call will run when those that were undone did. */
+  defers(call: Call): boolean {
+    if (this.#recovering) this.#deferred.push(call);
+    return this.#recovering;
+  }
+
+  get #busy(): boolean {
     return this.#inFlight !== undefined || this.#recovering;
+  }
+
+  /** Whether the reserve should be taken again: once after each full disk. */
+  takeRoomAgain(): boolean {
+    const again = this.#roomAgain;
+    this.#roomAgain = false;
+    return again;
   }
 
   /** When the append in flight is done: the time for something else to use the disk. */
   appendDone(): Promise<void> {
-    if (this.#stopped || !this.busy) return Promise.resolve();
+    if (this.#stopped || !this.#inFlight) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -92,7 +120,7 @@ export class Committer {
     space.settled = [];
     space.announced = [];
     if (settled.length > 0 || announced.length > 0) release(settled, announced);
-    if (!this.busy) this.#start();
+    if (!this.#busy) this.#start();
   }
 
   #start(): void {
@@ -124,7 +152,10 @@ export class Committer {
     sessionRowsSettled(true);
     checkpointer.note(this.#last, writes.values());
     for (const resolve of this.#waiting.splice(0)) resolve();
-    if (this.#fullSince !== undefined && turn.ran.some(({ call }) => growsStorage(call))) this.#fullSince = undefined;
+    if (this.#fullSince !== undefined && grows(turn)) {
+      this.#fullSince = undefined;
+      this.#roomAgain = true;
+    }
     // The disk goes on with the next turn while answers are written.
     this.#start();
     release(settled, announced);
@@ -144,9 +175,12 @@ export class Committer {
     this.#held = { settled: [], announced: [] };
     this.#heldNext = { settled: [], announced: [] };
     space.undo(turns);
-    this.#failures++;
+    // Only one that fails with nothing growing in it says that there is no room at all.
+    this.#failures = turns.some(grows) ? 0 : this.#failures + 1;
     this.#fullSince = this.#options.now();
     this.#recovering = true;
+    // Not only after the recovery: that may wait for a checkpoint, which waits here between two slices.
+    for (const resolve of this.#waiting.splice(0)) resolve();
     void this.#recover(turns, error);
   }
 
@@ -155,7 +189,7 @@ export class Committer {
    * If even that found no room, it is refused as well: nobody waits for a disk that stays full.
    */
   async #recover(turns: Turn[], error: TabloomError): Promise<void> {
-    const { space, journal, checkpointer, runAgain, now } = this.#options;
+    const { space, journal, checkpointer, runAgain, refuse, takeOrphans, settle, now } = this.#options;
     try {
       if (!(await journal.dropReserve())) await checkpointer.run(() => Promise.resolve(), true);
     } catch {
@@ -163,18 +197,23 @@ export class Committer {
     }
     if (this.#stopped) return;
     for (const { released } of turns) for (const one of released) space.release(one, now());
-    for (const { call } of turns.flatMap((turn) => turn.ran)) {
-      if (growsStorage(call) || this.#failures > MAKE_ROOM_TRIES) this.#refuse(call, error);
+    const undone = turns.flatMap((turn) => turn.ran.map(({ call }) => call));
+    for (const call of [...undone, ...takeOrphans(), ...this.#deferred.splice(0)]) {
+      if (growsStorage(call.op) || this.#failures > MAKE_ROOM_TRIES) refuse(call, error);
       else runAgain(call);
     }
     this.#recovering = false;
-    for (const resolve of this.#waiting.splice(0)) resolve();
-    this.flush();
+    settle();
   }
+}
 
-  #refuse(call: Call, error: TabloomError): void {
-    this.#options.space.settled.push({ call, outcome: { ok: false, error }, turn: 0 });
-  }
+function grows(turn: Turn): boolean {
+  return turn.ran.some(({ call }) => growsStorage(call.op));
+}
+
+/** Whether this command is refused while storage is full. */
+function growsStorage(op: CommandName): boolean {
+  return commandTraits[op].grows;
 }
 
 /** Sorts what the space produced: what may leave now is returned, the rest is held for its commit. */

@@ -8,16 +8,11 @@ import type { Json } from "../protocol/json.js";
 import { Checkpointer } from "../store/checkpointer.js";
 import type { Journal } from "../store/journal.js";
 import { Alarm } from "./alarm.js";
+import { Checkpoints } from "./checkpoints.js";
 import { Committer } from "./committer.js";
 import { FanOut } from "./fan-out.js";
 import { Liveness } from "./liveness.js";
 import { type Exchange, type HubCall, Session, parseSessionRow } from "./session.js";
-
-/** A checkpoint begins when nothing was committed for this long, and steps back as soon as something is. */
-const CHECKPOINT_IDLE_MS = 500;
-const QUIET_MS = 50;
-/** When this many rows wait, it goes on between appends, whatever the load. */
-const CHECKPOINT_ROWS = 250_000;
 
 export interface HostOptions {
   space: string;
@@ -34,20 +29,18 @@ export class Host {
   readonly #options: HostOptions;
   readonly #space = new Space();
   readonly #sessions = new Map<string, Session>();
-  /** Tabs that said goodbye or died: late frames of theirs are refused. */
-  readonly #ended = new Set<string>();
   readonly #listeners = new Map<string, number>();
   readonly #alarm = new Alarm(() => this.#wake());
   readonly #liveness: Liveness;
   readonly #fanOut: FanOut;
   readonly #checkpointer: Checkpointer;
   #committer!: Committer;
-  /** Sessions whose rows are in the append in flight, and rows of sessions that ended. */
+  /** Sessions whose rows are in the append in flight, their calls in it, and rows of sessions that ended. */
   #taking: Session[] = [];
+  #noting: HubCall[] = [];
   #removals: Write[] = [];
   #removing: Write[] = [];
-  #checkpointTimer: ReturnType<typeof setTimeout> | undefined;
-  #committedAt = 0;
+  #checkpoints!: Checkpoints;
   #clockOffset = 0;
   #testClock = false;
   #closed = false;
@@ -81,18 +74,21 @@ export class Host {
       sessionRowsSettled: (committed) => this.#sessionRowsSettled(committed),
       release: (settled, announced) => this.#release(settled, announced),
       runAgain: (call) => this.#runAgain(call as HubCall),
+      refuse: (call, error) => this.#refuse(call as HubCall, error),
+      takeOrphans: () => this.#takeOrphans(),
+      settle: () => this.#settle(),
       onLost: (error) => this.#options.onLost(error),
     });
+    this.#checkpoints = new Checkpoints(journal, this.#checkpointer, this.#committer);
     this.#checkpointer.seed(loaded);
     for (const owner of this.#space.restore(rows)) this.#liveness.watch(owner);
     this.#restoreSessions(rows);
     this.#alarm.set(this.#space.dueAt(), this.#now());
-    this.#checkpointSoon();
+    this.#checkpoints.soon();
   }
 
   hello(frame: HelloFrame): void {
     this.#testClock ||= frame.testClock === true;
-    this.#ended.delete(frame.tab);
     this.#session(frame.tab).present = true;
     this.#liveness.watch(frame.tab);
     this.#options.onTabs();
@@ -116,6 +112,8 @@ export class Host {
       }
       this.#settle();
       session.flush(exchange, this.epoch);
+      // Nothing of its own to answer: what it cancelled is answered where it was asked.
+      if (frame.calls.length === 0) session.close(exchange, this.epoch);
     });
   }
 
@@ -148,7 +146,7 @@ export class Host {
     this.#closed = true;
     (this.#committer as Committer | undefined)?.stop();
     this.#alarm.clear();
-    clearTimeout(this.#checkpointTimer);
+    (this.#checkpoints as Checkpoints | undefined)?.close();
     this.#liveness.close();
     this.#fanOut.close();
     this.#options.journal.close();
@@ -172,9 +170,9 @@ export class Host {
         // It is on disk already.
         call.noted = true;
         session.answer(call, earlier, this.#space);
-      } else if (this.#committer.refuses(call, now))
+      } else if (this.#committer.refuses(op, now)) {
         session.answer(call, { ok: false, error: quotaError() }, this.#space);
-      else this.#space.run(call, now);
+      } else if (!this.#committer.defers(call)) this.#space.run(call, now);
     } catch (error) {
       const call = this.#callWithoutInstance(session, [seq, ref, op, body], exchange);
       session.answer(call, { ok: false, error }, this.#space);
@@ -187,6 +185,9 @@ export class Host {
     exchange: Exchange,
     now: number,
   ): void {
+    if (!this.#space.has(body.name) && this.#committer.refuses("instance.open", now)) {
+      throw session.refuseOpen(ref, quotaError());
+    }
     const instance = session.open(ref, body, this.#space, now);
     const call = this.#makeCall(session, [seq, ref, "instance.open", body], exchange, now);
     this.#space.settleOpened(call, { ok: true, value: { durability: instance.durability } });
@@ -234,17 +235,35 @@ export class Host {
   }
 
   #runAgain(call: HubCall): void {
-    call.noted = false;
+    // Nobody waits for it: what it claims would be held by a tab that is gone, or that has its answer already.
+    if (call.reply || !this.#sessions.has(call.owner)) return;
     if (call.instance.gone) call.session.answer(call, { ok: false, error: quotaError() }, this.#space);
     else this.#space.run(call, this.#now());
     call.session.flush(call.exchange, this.epoch);
+  }
+
+  #refuse(call: HubCall, error: TabloomError): void {
+    if (call.reply) return;
+    call.noted = false;
+    call.session.answer(call, { ok: false, error }, this.#space);
+    call.session.flush(call.exchange, this.epoch);
+  }
+
+  #takeOrphans(): HubCall[] {
+    const orphans = [...this.#sessions.values()]
+      .flatMap((session) => session.parked())
+      .filter(({ instance }) => instance.gone);
+    for (const call of orphans) this.#space.cancel(call, this.#now(), false);
+    return orphans;
   }
 
   #listen(session: Session, key: string, on: boolean): void {
     if (session.listening.has(key) === on) return;
     if (on) session.listening.add(key);
     else session.listening.delete(key);
-    this.#listeners.set(key, (this.#listeners.get(key) ?? 0) + (on ? 1 : -1));
+    const count = (this.#listeners.get(key) ?? 0) + (on ? 1 : -1);
+    if (count > 0) this.#listeners.set(key, count);
+    else this.#listeners.delete(key);
   }
 
   // --- Time, commits, answers -------------------------------------------------------------------------------------
@@ -262,8 +281,8 @@ export class Host {
   #settle(): void {
     if (this.#closed) return;
     this.#committer.flush();
-    this.#alarm.set(this.#space.dueAt(), this.#now());
-    if (this.#checkpointer.backlog >= CHECKPOINT_ROWS) void this.#checkpoint();
+    const now = this.#now();
+    this.#alarm.set(Math.max(this.#space.dueAt(), this.#committer.restsUntil(now)), now);
   }
 
   #release(settled: Settled[], announced: Announced[]): void {
@@ -274,18 +293,20 @@ export class Host {
       exchanges.set(exchange, session);
     }
     for (const [exchange, session] of exchanges) session.flush(exchange, this.epoch);
-    this.#committedAt = performance.now();
-    if (announced.length > 0) this.#fanOut.announce(announced, (key) => (this.#listeners.get(key) ?? 0) > 0);
-    this.#checkpointSoon();
+    if (announced.length > 0) this.#fanOut.announce(announced, (key) => this.#listeners.has(key));
+    this.#checkpoints.committed();
   }
 
   #takeSessionRows(turn: Turn): Write[] {
     const sessions = new Set<Session>();
     for (const { call, outcome } of turn.ran) {
       const { session } = call as HubCall;
+      // The rows of a tab that has left are on their way out.
+      if (this.#sessions.get(session.tab) !== session) continue;
       session.note(call as HubCall, outcome, this.#space);
       sessions.add(session);
     }
+    this.#noting = turn.ran.map(({ call }) => call as HubCall);
     this.#taking = [...sessions];
     this.#removing = this.#removals;
     this.#removals = [];
@@ -294,7 +315,12 @@ export class Host {
 
   #sessionRowsSettled(committed: boolean): void {
     for (const session of this.#taking) session.rowsSettled(committed);
-    if (!committed) this.#removals = [...this.#removing, ...this.#removals];
+    if (!committed) {
+      this.#removals = [...this.#removing, ...this.#removals];
+      // What each of them comes to next, a refusal too, is what must be kept.
+      for (const call of this.#noting) call.noted = false;
+    }
+    this.#noting = [];
     this.#taking = [];
     this.#removing = [];
   }
@@ -303,7 +329,6 @@ export class Host {
 
   #end(tab: string, died: boolean): void {
     const session = this.#sessions.get(tab);
-    this.#ended.add(tab);
     const now = this.#now();
     if (session) {
       for (const call of session.parked()) this.#space.cancel(call, now, false);
@@ -329,36 +354,6 @@ export class Host {
       this.#session(parsed.tab).restoreRow(parsed.seq, value);
       // If it lives it says hello; if not, its lock falls to us.
       this.#liveness.watch(parsed.tab);
-    }
-  }
-
-  // --- Checkpoints ------------------------------------------------------------------------------------------------
-
-  #checkpointSoon(): void {
-    if (!this.#options.journal.durable || this.#closed) return;
-    clearTimeout(this.#checkpointTimer);
-    this.#checkpointTimer = setTimeout(() => void this.#checkpoint(), CHECKPOINT_IDLE_MS);
-  }
-
-  /** Between two slices of a checkpoint: appends go first, and traffic keeps the disk to itself. */
-  async #breathe(): Promise<void> {
-    await this.#committer.appendDone();
-    while (
-      !this.#closed &&
-      this.#checkpointer.backlog < CHECKPOINT_ROWS &&
-      performance.now() - this.#committedAt < QUIET_MS
-    ) {
-      await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
-    }
-  }
-
-  async #checkpoint(): Promise<void> {
-    if (this.#closed || !this.#options.journal.durable) return;
-    try {
-      await this.#checkpointer.run(() => this.#breathe());
-    } catch (error) {
-      // The journal still has everything; the next commit tries again. Ownership lost shows there, too.
-      if (!(error instanceof TabloomError)) reportError(error);
     }
   }
 }

@@ -118,9 +118,11 @@ export class Hub implements HubFacade {
       this.#setState("loading");
       const lost = new Promise<TabloomError>((resolve) => (this.#lost = resolve));
       const host = this.#makeHost();
+      let ruled = false;
       try {
         await host.load();
         this.#host = host;
+        ruled = true;
         this.#setState("ready");
         for (const go of this.#waiting.splice(0)) go();
         delay = RELOAD_DELAY_MS;
@@ -132,7 +134,8 @@ export class Hub implements HubFacade {
         delay = Math.min(RELOAD_DELAY_MAX_MS, delay * 2);
       }
       this.#host = undefined;
-      this.#epoch = randomText(16);
+      // Tabs that said hello to a hub that could not load yet are admitted when it can: under the epoch they know.
+      if (ruled) this.#epoch = randomText(16);
       this.#setState("waiting");
       host.close();
       owned.release();

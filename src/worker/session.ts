@@ -53,6 +53,8 @@ export class Session {
   /** Durable calls up to here ran: in earlier hubs, on disk, now. */
   #inherited = 0;
   #journaled = 0;
+  /** On disk; also of a watermark that nothing raised yet, beside a stored refusal. */
+  #hasRow = false;
   #applied = 0;
   /** Replies that cannot be recalled: on disk, and since the last append. */
   readonly #stored = new Map<number, StoredReply>();
@@ -76,12 +78,14 @@ export class Session {
       for (let seq = this.#below; seq < below; seq++) this.#calls.delete(seq);
     }
     this.#below = below;
+    for (const seq of this.#unusual.keys()) if (seq < below) this.#unusual.delete(seq);
   }
 
   /** A call that was received before: it is answered again, or when it settles. */
   repeat(seq: number, exchange: Exchange): boolean {
     const call = this.#calls.get(seq);
-    if (call === undefined) return false;
+    // Below: settled long ago, a frame of an old connection.
+    if (call === undefined) return seq < this.#below;
     call.exchange = exchange;
     if (call.reply) exchange.replies.push(call.reply);
     return true;
@@ -102,9 +106,11 @@ export class Session {
   /** The outcome of a durable call that an earlier hub ran; undefined when it did not run. */
   recall(call: HubCall, space: Space): Outcome | undefined {
     if (commandTraits[call.op].resend !== "once" || call.instance.durability === "memory") return undefined;
-    if (call.seq > this.#inherited) return undefined;
+    // A refusal may be stored above the watermark: it had no effect that would have raised it.
     const stored = this.#stored.get(call.seq);
-    if (stored === undefined) return { ok: true, value: space.recall(call) };
+    if (stored === undefined) {
+      return call.seq > this.#inherited ? undefined : { ok: true, value: space.recall(call) };
+    }
     return "error" in stored ? { ok: false, error: stored.error } : { ok: true, value: stored.value };
   }
 
@@ -119,6 +125,12 @@ export class Session {
       this.#opened.set(ref, { ok: false, error });
       throw error;
     }
+  }
+
+  /** Calls under this number are refused as well, until the tab opens it again. */
+  refuseOpen(ref: number, error: Error): Error {
+    this.#opened.set(ref, { ok: false, error });
+    return error;
   }
 
   /** The instance behind a tab's number, opened again if its creation was undone. */
@@ -154,6 +166,13 @@ export class Session {
       this.#pull = undefined;
       resolve(this.#frame(epoch, this.#late.splice(0)));
     }
+  }
+
+  /** Answers an exchange that waits for nothing. */
+  close(exchange: Exchange, epoch: string): void {
+    if (!exchange.open) return;
+    exchange.open = false;
+    exchange.resolve(this.#frame(epoch, exchange.replies));
   }
 
   pull(epoch: string): Promise<string> {
@@ -195,12 +214,12 @@ export class Session {
     this.#taken = { applied: this.#applied, unusual, forgotten };
     this.#unusual = new Map();
     return [
-      { key: APPLIED + this.tab, value: this.#applied, fresh: this.#journaled === 0 },
+      { key: APPLIED + this.tab, value: this.#applied, fresh: !this.#hasRow },
       ...forgotten.map((seq) => ({ key: replyKey(this.tab, seq), value: undefined, fresh: false })),
       ...[...unusual].map(([seq, stored]) => ({
         key: replyKey(this.tab, seq),
         value: stored as unknown as Json,
-        fresh: true,
+        fresh: !this.#stored.has(seq),
       })),
     ];
   }
@@ -212,6 +231,7 @@ export class Session {
     this.#taken = undefined;
     if (committed) {
       this.#journaled = applied;
+      this.#hasRow = true;
       for (const seq of forgotten) this.#stored.delete(seq);
       for (const [seq, stored] of unusual) this.#stored.set(seq, stored);
     } else {
@@ -223,13 +243,14 @@ export class Session {
   /** The rows that remove a session for good. */
   removalRows(): Write[] {
     const underWay = this.#taken?.unusual ?? new Map<number, StoredReply>();
-    if (this.#journaled === 0 && this.#taken === undefined) return [];
+    if (!this.#hasRow && this.#taken === undefined) return [];
     const seqs = new Set([...this.#stored.keys(), ...underWay.keys()]);
     const keys = [APPLIED + this.tab, ...[...seqs].map((seq) => replyKey(this.tab, seq))];
     return keys.map((key) => ({ key, value: undefined, fresh: false }));
   }
 
   restoreRow(seq: number | undefined, value: Json): void {
+    this.#hasRow = true;
     if (seq === undefined) this.#applied = this.#journaled = this.#inherited = value as number;
     else this.#stored.set(seq, value as unknown as StoredReply);
   }
