@@ -271,8 +271,9 @@ export const bench = {
   journalLength,
 };
 
+type Bench = typeof bench;
 declare global {
-  var bench: typeof import("./page.js").bench;
+  var bench: Bench;
 }
 globalThis.bench = bench;
 document.title = "ready";

@@ -17,6 +17,13 @@ export async function interleave<S extends Sides>(sides: S, rounds = ROUNDS): Pr
   return figures;
 }
 
+/** Of each `count` figures in a row. */
+export function means(figures: readonly number[], count: number): number[] {
+  const sums: number[] = [];
+  figures.forEach((figure, i) => (sums[Math.floor(i / count)] = (sums[Math.floor(i / count)] ?? 0) + figure));
+  return sums.map((sum) => sum / count);
+}
+
 export function median(figures: readonly number[]): number {
   return quantile(figures, 0.5);
 }

@@ -3,12 +3,15 @@ import type { Page } from "playwright-core";
 import { type Tabs, openTabs, profiling } from "./browser.js";
 import type { Run } from "./main.js";
 import { type Row, compare } from "./report.js";
-import { interleave, median, quantile, quantileOfTicks } from "./rounds.js";
+import { interleave, means, median, quantile, quantileOfTicks } from "./rounds.js";
 
 /** What one send adds to the journal: message, session mark, keys. */
 const COMMIT_BYTES = 256;
 /** Longer than the hub waits before a checkpoint, so that none runs into the next side's turn. */
 const SETTLE_MS = 1000;
+
+/** As `bench.callLatencies` takes its samples. */
+const CALLS_PER_SAMPLE = 25;
 
 interface Bench {
   tabs: Tabs;
@@ -38,12 +41,21 @@ export async function spine(run: Run): Promise<Row[]> {
   }
 }
 
+/** Passes a figure on when the hub is idle again. */
+async function settled(page: Page, figure: number): Promise<number> {
+  await page.waitForTimeout(SETTLE_MS);
+  return figure;
+}
+
 async function oneCall({ a }: Bench): Promise<Row[]> {
   const { raw, commit, memory, relaxed } = await interleave({
     raw: async () => median(await a.evaluate(() => bench.raw.pings(1000))),
     memory: async () => median(await a.evaluate(() => bench.callLatencies("memory", 1000))),
-    commit: async () => median(await a.evaluate((bytes) => bench.raw.commits(200, bytes), COMMIT_BYTES)),
-    relaxed: async () => median(await a.evaluate(() => bench.callLatencies("relaxed", 500))),
+    commit: async () => {
+      const times = await a.evaluate((bytes) => bench.raw.commits(500, bytes), COMMIT_BYTES);
+      return median(means(times, CALLS_PER_SAMPLE));
+    },
+    relaxed: async () => settled(a, median(await a.evaluate(() => bench.callLatencies("relaxed", 500)))),
   });
   return [
     compare({
@@ -86,14 +98,10 @@ async function manyCalls({ a }: Bench): Promise<Row[]> {
 }
 
 async function durableSends({ a }: Bench): Promise<Row[]> {
-  const settled = async (figure: number): Promise<number> => {
-    await a.waitForTimeout(SETTLE_MS);
-    return figure;
-  };
   const { relaxed, strict, dexie } = await interleave({
-    relaxed: async () => settled(await a.evaluate(() => bench.sendRate("relaxed", 40_000, 1000))),
-    dexie: async () => settled(await a.evaluate(() => bench.raw.dexiePuts(2000, 1000))),
-    strict: async () => settled(await a.evaluate(() => bench.sendRate("strict", 40_000, 1000))),
+    relaxed: async () => settled(a, await a.evaluate(() => bench.sendRate("relaxed", 40_000, 1000))),
+    dexie: async () => settled(a, await a.evaluate(() => bench.raw.dexiePuts(2000, 1000))),
+    strict: async () => settled(a, await a.evaluate(() => bench.sendRate("strict", 40_000, 1000))),
   });
   return [
     compare({
@@ -123,8 +131,7 @@ async function twoTabs({ a, b }: Bench): Promise<Row[]> {
     const consumed = b.evaluate(([n, width]) => bench.consume("relaxed", n!, width!), [count, inFlight]);
     const start = await a.evaluate(([n, width]) => bench.send("relaxed", n!, width!), [count, inFlight]);
     const end = await consumed;
-    await a.waitForTimeout(SETTLE_MS);
-    return count / ((end - start) / 1000);
+    return settled(a, count / ((end - start) / 1000));
   };
   const { pipelined, sequential } = await interleave({
     pipelined: () => through(20_000, 500),

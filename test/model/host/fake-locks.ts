@@ -21,7 +21,10 @@ export class FakeLocks {
       const waiter: Waiter = {
         grant: () => {
           held = true;
-          void Promise.resolve().then(run).then(resolve, reject).finally(() => this.#leave(name, waiter));
+          void Promise.resolve()
+            .then(run)
+            .then(resolve, reject)
+            .finally(() => this.#leave(name, waiter));
         },
       };
       signal?.addEventListener("abort", () => {

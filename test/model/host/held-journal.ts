@@ -114,11 +114,14 @@ class HeldJournal implements Journal {
 
   checkpoint(slice: Slice): Promise<void> {
     const copy = structuredClone(slice);
-    return this.#ask(copy.rows.some(([, value]) => value !== undefined), () => this.#disk.checkpoint(copy));
+    return this.#ask(
+      copy.rows.some(([, value]) => value !== undefined),
+      () => this.#disk.checkpoint(copy),
+    );
   }
 
   async dropReserve(): Promise<boolean> {
-    return this.#disk.hasReserve && ((await this.#ask(false, () => (this.#disk.hasReserve = false))), true);
+    return this.#disk.hasReserve && (await this.#ask(false, () => (this.#disk.hasReserve = false)), true);
   }
 
   takeReserve = (): Promise<void> => this.#ask(true, () => (this.#disk.hasReserve = true));

@@ -21,6 +21,8 @@ export class Link {
   toHub: string[] = [];
   toTab: Reply[] = [];
   cut = false;
+  /** Nobody waits at the other end any more. */
+  deserted = false;
   onGoodbye = (): void => {};
 
   constructor(hub: SimulatedHub, tab: string) {
@@ -46,16 +48,23 @@ export class Link {
           this.hub.goodbye(this.tab);
           this.onGoodbye();
         } else {
-          for (const call of frame.calls) this.asked.set(call[0], call);
+          for (const call of frame.calls) this.#note(call);
           this.#answer(this.hub.call(frame), false);
         }
       }
     }
   }
 
+  #note(call: WireCall): void {
+    const [seq] = call;
+    this.asked.set(seq, call);
+    const id = `${this.tab} ${seq}`;
+    if (!this.hub.recordsBefore.has(id)) this.hub.recordsBefore.set(id, this.hub.landed.records);
+  }
+
   #answer(answer: Promise<string>, toPull: boolean): void {
     void answer.then((text) => {
-      if (this.cut) return;
+      if (this.cut || this.deserted) return;
       this.hub.landed.check(this, (JSON.parse(text) as ReplyFrame).replies);
       this.toTab.push({ text, toPull });
     });
@@ -65,6 +74,8 @@ export class Link {
 export class SimulatedHub {
   readonly epoch: string;
   readonly links: Link[] = [];
+  /** How many records were on disk when a call first came. */
+  readonly recordsBefore = new Map<string, number>();
   /** What is known to be on disk; for one that was stolen from: what was, when it was. */
   landed: Landed;
   #host: Host | undefined;

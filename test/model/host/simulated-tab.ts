@@ -36,17 +36,26 @@ export class SimulatedTab {
   gone = false;
   link: Link | undefined;
   readonly parked: AbortController[] = [];
-  readonly #calls = new Calls({ send: (frame) => this.link!.post({ kind: "calls", tab: this.id, ...frame }), onTimeout() {} });
-  readonly #opened = new Set<number>();
+  readonly #calls = new Calls({
+    send: (frame) => this.link!.post({ kind: "calls", tab: this.id, ...frame }),
+    onTimeout() {},
+  });
+  /** Instances that this tab ever used, and those that its hub knows of. */
+  readonly #used = new Set<number>();
+  #opened = new Set<number>();
   #epoch = "";
   #releaseLock = (): void => {};
 
   constructor(id: string) {
     this.id = id;
-    void navigator.locks.request(names.tabLock(SPACE, id), () => new Promise<void>((release) => (this.#releaseLock = release)));
+    void navigator.locks.request(
+      names.tabLock(SPACE, id),
+      () => new Promise<void>((release) => (this.#releaseLock = release)),
+    );
   }
 
   call<Op extends CommandName>(ref: number, op: Op, body: Body<Op>, signal?: AbortSignal): Made<Op> {
+    this.#used.add(ref);
     if (!this.#opened.has(ref)) {
       this.#opened.add(ref);
       this.#calls.add(openCall(ref)).catch(() => this.#opened.delete(ref));
@@ -65,7 +74,9 @@ export class SimulatedTab {
     const another = this.#epoch !== "" && this.#epoch !== hub.epoch;
     this.#epoch = hub.epoch;
     this.link = hub.connect(this.id);
-    this.#calls.resume([...this.#opened].map(openCall), another);
+    // Also what could not be opened before: calls that need it may be under way.
+    this.#opened = new Set(this.#used);
+    this.#calls.resume([...this.#used].map(openCall), another);
     this.link.pull();
   }
 
@@ -90,6 +101,7 @@ export class SimulatedTab {
   /** Its process ends: nobody waits for its calls; its port's last frames may still be read. */
   die(): void {
     this.gone = true;
+    if (this.link) this.link.deserted = true;
     this.#calls.close(closedError("tab"));
     this.#releaseLock();
   }
@@ -98,6 +110,7 @@ export class SimulatedTab {
     this.gone = true;
     this.#calls.close(closedError("tab"));
     if (!this.link) return this.#releaseLock();
+    this.link.deserted = true;
     this.link.onGoodbye = this.#releaseLock;
     this.link.post({ kind: "goodbye", tab: this.id });
   }

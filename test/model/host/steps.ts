@@ -22,6 +22,7 @@ export type Step =
   | { do: "disk answers" | "rest" | "hub dies" | "steal" | "notice" }
   | { do: "elapse"; ms: number }
   | { do: "clock"; seconds: number }
+  | { do: "port is lost"; tab: number; unread: boolean }
   | { do: "leave"; tab: number; how: "dies" | "says goodbye" };
 
 const tab = fc.nat(2);
@@ -37,7 +38,10 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     // Enough rows for checkpoints of several slices.
     arbitrary: fc.record({ do: of("sendMany"), tab, queue, count: fc.constantFrom(1, 2, 3, 120), key }),
   },
-  { weight: 9, arbitrary: fc.record({ do: of("claim"), tab, queue, max: fc.constantFrom(1, 1, 3), waits: fc.boolean() }) },
+  {
+    weight: 9,
+    arbitrary: fc.record({ do: of("claim"), tab, queue, max: fc.constantFrom(1, 1, 3), waits: fc.boolean() }),
+  },
   { weight: 9, arbitrary: fc.record({ do: of("ack", "ack", "ack", "nack", "bury", "touch", "release"), tab, which }) },
   { weight: 5, arbitrary: fc.record({ do: of("publish"), tab, key }) },
   { weight: 4, arbitrary: fc.record({ do: of("take"), tab, group: fc.nat(1), waits: fc.boolean() }) },
@@ -52,6 +56,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: of("steal", "steal", "notice") }) },
   { weight: 4, arbitrary: fc.record({ do: of("elapse"), ms: fc.constantFrom(60, 600, 1100) }) },
   { weight: 1, arbitrary: fc.record({ do: of("clock"), seconds: fc.constantFrom(2, 6, 40) }) },
+  { weight: 2, arbitrary: fc.record({ do: of("port is lost"), tab, unread: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: of("leave"), tab, how: of("dies", "says goodbye") }) },
 );
 
@@ -101,7 +106,10 @@ export async function perform(world: World, given: Step): Promise<void> {
 function ask(world: World, tab: SimulatedTab, given: Extract<Step, { tab: number }>): void {
   switch (given.do) {
     case "send":
-      tab.call(given.queue, "queue.send", { ...item(world, given.key), ...(given.delay ? { delayMs: 3 * SECOND } : {}) });
+      tab.call(given.queue, "queue.send", {
+        ...item(world, given.key),
+        ...(given.delay ? { delayMs: 3 * SECOND } : {}),
+      });
       return;
     case "sendMany": {
       const items = Array.from({ length: given.count }, (_, i) => item(world, i === 0 ? given.key : 9));
@@ -110,7 +118,12 @@ function ask(world: World, tab: SimulatedTab, given: Extract<Step, { tab: number
     }
     case "claim": {
       const { waits, max } = given;
-      tab.call(given.queue, "queue.claim", { deliveryId: world.id("d"), max, waitMs: waits ? 2 * SECOND : 0 }, signal(tab, waits));
+      tab.call(
+        given.queue,
+        "queue.claim",
+        { deliveryId: world.id("d"), max, waitMs: waits ? 2 * SECOND : 0 },
+        signal(tab, waits),
+      );
       return;
     }
     case "take": {
@@ -132,6 +145,11 @@ function ask(world: World, tab: SimulatedTab, given: Extract<Step, { tab: number
     }
     case "give up":
       tab.parked.splice(given.which, 1)[0]?.abort();
+      return;
+    case "port is lost":
+      // What was posted to it may still be read, before anything that comes through the next.
+      if (!given.unread) tab.link?.hubReads();
+      tab.disconnect();
       return;
     case "leave":
       world.leave(tab, given.how);

@@ -14,7 +14,7 @@ export class World {
   readonly disk = new Disk((_, batch) => this.landed.add(batch));
   readonly hubs: SimulatedHub[] = [];
   readonly tabs: SimulatedTab[] = [];
-  /** Tabs that are gone, too. */
+  /** Those that are gone, too, and not the one that looks on at the end. */
   readonly everyTab: SimulatedTab[] = [];
   #current: SimulatedHub | undefined;
   #ids = 0;
@@ -108,13 +108,13 @@ export class World {
   }
 
   async close(): Promise<void> {
-    for (const tab of this.everyTab) tab.die();
+    for (const tab of new Set([...this.everyTab, ...this.tabs])) tab.die();
     for (const hub of this.hubs) hub.die();
     await this.quiet();
   }
 
   #dropCutLinks(): void {
-    for (const tab of this.everyTab) {
+    for (const tab of new Set([...this.everyTab, ...this.tabs])) {
       if (!tab.link?.cut) continue;
       tab.disconnect();
       if (tab.gone) tab.releaseLock();

@@ -77,11 +77,11 @@ const history = fc.record({
 });
 
 describe("hubs, tabs and a disk", () => {
-  for (const seed of [101,102,103,104]) {
+  for (const seed of [1, 2, 3, 4, 5, 6]) {
     test(`each call has one effect, whatever dies when (seed ${seed})`, async () => {
       const lives = fc.asyncProperty(history, async (given) => void (await live(given)));
-      await fc.assert(lives, { numRuns: 2500, seed });
-    }, 300_000);
+      await fc.assert(lives, { numRuns: 60, seed });
+    }, 60_000);
   }
 });
 
