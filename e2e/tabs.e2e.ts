@@ -82,7 +82,9 @@ describe("tabs share a queue", () => {
         } catch (error) {
           const known = error instanceof tabloom.PayloadTooLargeError || error instanceof tabloom.CapacityError;
           const tooFar = error instanceof RangeError;
-          return known ? { ...error, is: error.constructor.name } : { is: tooFar ? "RangeError" : String(error) };
+          return known
+            ? Object.assign({}, error, { is: error.constructor.name })
+            : { is: tooFar ? "RangeError" : String(error) };
         }
       };
       const big = await caught(() => q.send({ data: { i: 10 ** 20 } }));

@@ -131,16 +131,15 @@ export class Calls {
   }
 
   /**
-   * A hub answers again. Everything unanswered is sent again before anything new; `first` are calls that must come
-   * before (opening instances). When the hub's memory is another, what changed memory-only state is rejected: it may
+   * A hub answers again. Everything unanswered is sent again before anything new; `addFirst` adds the calls
+   * that must come before (opening instances). When the hub's memory is another, what changed memory-only state is rejected: it may
    * or may not have run, and nobody knows any more.
    */
-  resume(first: NewCall[], memoryLost: boolean): void {
-    this.#paused = false;
+  resume(addFirst: () => void, memoryLost: boolean): void {
     this.#outgoing.length = 0;
     this.#cancelled = [];
     const again = [...this.#pending.values()];
-    for (const call of first) this.add(call).catch(() => {});
+    addFirst();
     for (const pending of again) {
       // A claim that was given up may have been granted: asked again without waiting, it is found and handed back.
       if (pending.abandoned && !pending.options?.onLate) this.#remove(pending);
@@ -163,6 +162,7 @@ export class Calls {
       }
     }
     this.#inFlight = 0;
+    this.#paused = false;
     this.#flush();
   }
 

@@ -28,7 +28,9 @@ interface OpenPort {
   readonly ref: number;
   readonly key: string;
   readonly spec: InstanceSpec;
-  /** An open was sent for it; every later hub gets one before anything else. */
+  /** Some call needed it: every later hub gets an open before anything else. */
+  used: boolean;
+  /** The current hub was asked to open it, and has not refused. */
   opened: boolean;
 }
 
@@ -80,7 +82,13 @@ class HubBackend implements Backend {
   port<K extends Kind>(spec: InstanceSpec<K>): Port {
     const key = instanceKey(spec.name);
     const settings = JSON.stringify([key, spec.config, spec.durability]);
-    const port: OpenPort = this.#ports.get(settings) ?? { ref: this.#ports.size + 1, key, spec, opened: false };
+    const port: OpenPort = this.#ports.get(settings) ?? {
+      ref: this.#ports.size + 1,
+      key,
+      spec,
+      used: false,
+      opened: false,
+    };
     this.#ports.set(settings, port);
     return {
       call: (op, body, options) => this.#call(port, op, body, options),
@@ -127,12 +135,12 @@ class HubBackend implements Backend {
   }
 
   #open(port: OpenPort): void {
+    port.used = true;
     if (port.opened) return;
     port.opened = true;
-    this.#calls.add(openCall(port)).catch((error: unknown) => {
-      // The call that needed it gets the same error, and the next one tries again. No answer yet is no refusal:
-      // whichever hub comes gets the open before the calls.
-      if (!(error instanceof TabloomError && error.code === "TIMEOUT")) port.opened = false;
+    this.#calls.add(openCall(port)).catch(() => {
+      // The call that needed it gets the same error. The next one tries again.
+      port.opened = false;
     });
   }
 
@@ -188,18 +196,20 @@ class HubBackend implements Backend {
     const another = before !== "" && before !== epoch;
     this.#feed.epoch = epoch;
     this.#setStatus({ connected: true, tabId: this.#connection!.tab, ...statusOf(welcome) });
-    const first: NewCall[] = [];
-    for (const port of this.#ports.values()) {
-      if (!port.opened) continue;
-      first.push(openCall(port));
-      if (this.#feed.hears(port.key)) {
-        first.push({ ref: port.ref, op: "instance.listen", body: { on: true }, durability: "memory" });
-      }
-    }
-    this.#calls.resume(first, another);
+    this.#calls.resume(() => this.#reopen(), another);
     void this.#pull(this.#connection!, epoch).catch(() => this.#connection?.reconnect());
     this.#feed.resync();
     if (another) isolated(() => this.#options.onReset?.({ reason: "hub-restarted" }));
+  }
+
+  /** Opens again what any call ever needed: calls under way may need it now. */
+  #reopen(): void {
+    for (const port of this.#ports.values()) {
+      if (!port.used) continue;
+      port.opened = false;
+      this.#open(port);
+      if (this.#feed.hears(port.key)) this.#tellListening(port, true);
+    }
   }
 
   /** What the hub says of itself. Another epoch means another memory: it has to be told everything anew. */

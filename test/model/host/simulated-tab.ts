@@ -76,7 +76,10 @@ export class SimulatedTab {
     this.link = hub.connect(this.id);
     // Also what could not be opened before: calls that need it may be under way.
     this.#opened = new Set(this.#used);
-    this.#calls.resume([...this.#used].map(openCall), another);
+    const reopen = (): void => {
+      for (const used of this.#used) this.#calls.add(openCall(used)).catch(() => {});
+    };
+    this.#calls.resume(reopen, another);
     this.link.pull();
   }
 
