@@ -10,7 +10,7 @@ const DEADLINE_MS = 30_000;
 /** Calls in flight at most; the hub keeps as many finished replies for this tab. */
 const MAX_IN_FLIGHT = 20_000;
 /** Longer batches leave as several frames, so that the hub works on one while this tab reads the answers of another. */
-const MAX_FRAME_CALLS = 250;
+const MAX_FRAME_CALLS = 500;
 
 export interface PendingCall {
   readonly seq: number;
