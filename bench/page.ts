@@ -82,6 +82,12 @@ let pingPort: Promise<MessagePort> | undefined;
 let commitPort: Promise<MessagePort> | undefined;
 let comlink: Promise<{ send: Remote<(message: unknown) => number> }> | undefined;
 
+function connectComlink(): Promise<{ send: Remote<(message: unknown) => number> }> {
+  // Wrapped, because a Comlink proxy looks like a promise.
+  const connect = async () => ({ send: wrap<(message: unknown) => number>(await connectRaw("comlink")) });
+  return (comlink ??= connect());
+}
+
 async function ask<Answer>(port: MessagePort, message: unknown): Promise<Answer> {
   const answer = new Promise<Answer>((resolve) => (port.onmessage = ({ data }) => resolve(data as Answer)));
   port.postMessage(message);
@@ -100,10 +106,13 @@ const raw = {
   async commits(count: number, bytes: number): Promise<number[]> {
     return ask(await (commitPort ??= connectRaw("commits")), { count, bytes });
   },
+  /** Bare Comlink calls, one after the other: what is left to gain below our own calls. */
+  async comlinkPings(count: number): Promise<number[]> {
+    const { send } = await connectComlink();
+    return latencies(count, (i) => send(makePayload(i)));
+  },
   async comlinkCalls(count: number, inFlight: number): Promise<number> {
-    // Wrapped, because a Comlink proxy looks like a promise.
-    const connect = async () => ({ send: wrap<(message: unknown) => number>(await connectRaw("comlink")) });
-    const { send } = await (comlink ??= connect());
+    const { send } = await connectComlink();
     return rate(count, inFlight, (i) => send(makePayload(i)));
   },
   async dexiePuts(count: number, inFlight: number): Promise<number> {

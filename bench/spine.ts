@@ -48,8 +48,9 @@ async function settled(page: Page, figure: number): Promise<number> {
 }
 
 async function oneCall({ a }: Bench): Promise<Row[]> {
-  const { raw, commit, memory, relaxed } = await interleave({
+  const { raw, comlink, commit, memory, relaxed } = await interleave({
     raw: async () => median(await a.evaluate(() => bench.raw.pings(1000))),
+    comlink: async () => median(await a.evaluate(() => bench.raw.comlinkPings(1000))),
     memory: async () => median(await a.evaluate(() => bench.callLatencies("memory", 1000))),
     commit: async () => {
       const times = await a.evaluate((bytes) => bench.raw.commits(500, bytes), COMMIT_BYTES);
@@ -66,6 +67,14 @@ async function oneCall({ a }: Bench): Promise<Row[]> {
       other: raw,
       wants: "≤ 1.5×",
       met: ({ ratio }) => ratio <= 1.5,
+    }),
+    compare({
+      target: "P2",
+      label: "the same by bare Comlink; other: MessagePort round trip",
+      unit: "ms",
+      ours: comlink,
+      other: raw,
+      wants: "reported",
     }),
     compare({
       target: "P2",
