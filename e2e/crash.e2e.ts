@@ -1,28 +1,9 @@
-import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Profile, openDiskProfile, until } from "./support/browser.js";
-import { type Site, serve } from "./support/server.js";
+import { describe, expect, test } from "vitest";
+import { until } from "./support/browser.js";
+import { setStage } from "./support/stage.js";
 
-let site: Site;
-let profile: Profile;
-
-beforeAll(async () => {
-  site = await serve();
-});
-afterAll(() => site.close());
-beforeEach(async () => {
-  profile = await openDiskProfile();
-});
-afterEach(() => profile.close());
-
-async function openTab(): Promise<Page> {
-  const page = await profile.open(site.origin);
-  await page.evaluate(() => {
-    join("test");
-    return q.stats();
-  });
-  return page;
-}
+const stage = setStage();
+const { openTab } = stage;
 
 const MESSAGES = 5000;
 
@@ -53,11 +34,11 @@ describe("5,000 messages, four tabs, one crash, two dead hubs", () => {
         while ((await acked()) < count) await new Promise((resolve) => setTimeout(resolve, 5));
       };
       await reach(500);
-      expect(await profile.killWorkers()).toBe(1);
+      expect(await stage.profile.killWorkers()).toBe(1);
       await reach(1500);
-      await profile.crash(doomed);
+      await stage.profile.crash(doomed);
       await reach(2500);
-      expect(await profile.killWorkers()).toBe(1);
+      expect(await stage.profile.killWorkers()).toBe(1);
       const ids = await sending;
       expect(new Set(ids).size).toBe(MESSAGES);
       await until(sender, async () => (await q.stats()).depth === 0);
@@ -95,7 +76,7 @@ describe("a crashed tab's leases", () => {
       await record.evaluate(() => keepRecord());
       await witness.evaluate(() => consume("witness", { concurrency: 2 }));
       const before = Date.now();
-      await profile.crash(doomed);
+      await stage.profile.crash(doomed);
       await witness.waitForFunction(
         () => noted.filter(({ what, by }) => what === "received" && by === "witness").length === 2,
       );
@@ -123,7 +104,7 @@ describe("the browser closes", () => {
       await t.pub({ data: "before" });
     });
     for (let round = 1; round <= 2; round++) {
-      profile = await profile.restart();
+      await stage.restart();
       const page = await openTab();
       const found = await page.evaluate(async () => {
         const waiting = await q.recvMany({ max: 300 });

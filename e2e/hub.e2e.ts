@@ -1,28 +1,9 @@
-import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Profile, openDiskProfile, until } from "./support/browser.js";
-import { type Site, serve } from "./support/server.js";
+import { describe, expect, test } from "vitest";
+import { until } from "./support/browser.js";
+import { setStage } from "./support/stage.js";
 
-let site: Site;
-let profile: Profile;
-
-beforeAll(async () => {
-  site = await serve();
-});
-afterAll(() => site.close());
-beforeEach(async () => {
-  profile = await openDiskProfile();
-});
-afterEach(() => profile.close());
-
-async function openTab(options?: object): Promise<Page> {
-  const page = await profile.open(site.origin);
-  await page.evaluate((given) => {
-    join("test", given);
-    return q.stats();
-  }, options);
-  return page;
-}
+const stage = setStage();
+const { openTab } = stage;
 
 describe("a hub that dies", () => {
   test("calls under way have one effect, also with an idempotency key, and keep their order", async () => {
@@ -34,7 +15,7 @@ describe("a hub that dies", () => {
         );
         return (await Promise.all(sends)).filter(({ duplicate }) => duplicate).length;
       }, round * 1000);
-      await profile.killWorkers();
+      await stage.profile.killWorkers();
       expect(await sending).toBe(round === 0 ? 0 : 30);
     }
     const got = await a.evaluate(async () =>
@@ -61,7 +42,7 @@ describe("a hub that dies", () => {
     });
     for (let i = 0; i < 3; i++) {
       await a.evaluate((data) => t.pub({ data }), i);
-      await profile.killWorkers();
+      await stage.profile.killWorkers();
     }
     await a.evaluate(() => t.pub({ data: 3 }));
     await a.evaluate(() => q.send({ data: { i: 5 } }));
@@ -79,7 +60,7 @@ describe("a hub that dies", () => {
       return [await first!.ack(), await second!.touch({ leaseMs: 60_000 }), await second!.ack(), await second!.ack()];
     });
     await until(a, async () => (await q.stats()).leased === 2);
-    await profile.killWorkers();
+    await stage.profile.killWorkers();
     expect(await settled).toEqual([true, true, true, false]);
   });
 
@@ -98,7 +79,7 @@ describe("a hub that dies", () => {
     });
     expect(given).toBeNull();
     await a.waitForTimeout(900);
-    await profile.killWorkers();
+    await stage.profile.killWorkers();
     const again = await a.evaluate(async () => {
       const message = await q.recv({ timeoutMs: 5000 });
       return { data: message?.data, attempt: message?.attempt };
@@ -110,12 +91,12 @@ describe("a hub that dies", () => {
     const a = await openTab();
     for (let round = 0; round < 3; round++) {
       await a.evaluate((from) => sendAll(5, { from, inFlight: 1 }), round * 5);
-      await profile.killWorkers();
+      await stage.profile.killWorkers();
       // A hub checkpoints when it has been idle for half a second.
       await a.evaluate(() => q.stats());
       await a.waitForTimeout(900);
     }
-    profile = await profile.restart();
+    await stage.restart();
     const again = await openTab();
     const found = await again.evaluate(async () => (await q.recvMany({ max: 100 })).map(({ data }) => data.i));
     expect(found).toEqual(Array.from({ length: 15 }, (_, i) => i));
@@ -125,7 +106,7 @@ describe("a hub that dies", () => {
     const a = await openTab({ queue: { durability: "memory" } });
     await a.evaluate(() => sendAll(3));
     const before = await a.evaluate(() => backend.status.epoch);
-    await profile.killWorkers();
+    await stage.profile.killWorkers();
     expect(await a.evaluate(async () => (await q.stats()).depth)).toBe(0);
     expect(await a.evaluate(() => backend.status.epoch)).not.toBe(before);
   });
@@ -139,7 +120,7 @@ describe("a hub that dies", () => {
       return q.send({ data: { i: 1 } }).catch((error: unknown) => (error as { code: string }).code);
     });
     await a.waitForTimeout(250);
-    await profile.killWorkers();
+    await stage.profile.killWorkers();
     expect(await outcome).toBe("EPOCH_CHANGED");
   });
 });
@@ -166,7 +147,7 @@ describe("a hub that is alive and answers nothing", () => {
     const found = await a.evaluate(async () => (await q.recvMany({ max: 10 })).map(({ data }) => data.i));
     expect(found).toEqual([0, 1, 2, 99, 100]);
     // What is on disk says the same.
-    profile = await profile.restart();
+    await stage.restart();
     const again = await openTab();
     expect(await again.evaluate(async () => (await q.recvMany({ max: 10 })).map(({ data }) => data.i))).toEqual([
       0, 1, 2, 99, 100,
@@ -176,10 +157,13 @@ describe("a hub that is alive and answers nothing", () => {
 
 describe("the disk is full", () => {
   test("sends reject with QUOTA, nothing acknowledged is lost, and the hub goes on", async () => {
-    const a = await profile.open(site.origin);
-    const session = await profile.context.newCDPSession(a);
+    const a = await stage.profile.open(stage.site.origin);
+    const session = await stage.profile.context.newCDPSession(a);
     const setQuota = (quotaSize?: number): Promise<unknown> =>
-      session.send("Storage.overrideQuotaForOrigin", { origin: site.origin, ...(quotaSize ? { quotaSize } : {}) });
+      session.send("Storage.overrideQuotaForOrigin", {
+        origin: stage.site.origin,
+        ...(quotaSize ? { quotaSize } : {}),
+      });
     // Before the first write: Chromium remembers for half a minute how much room there was.
     await setQuota(2_000_000);
     await a.evaluate(() => {
@@ -231,7 +215,7 @@ describe("the disk is full", () => {
       ),
     );
 
-    profile = await profile.restart();
+    await stage.restart();
     const again = await openTab();
     const kept = await again.evaluate(async () => (await q.recvMany({ max: 500 })).map(({ data }) => data.i));
     const acknowledged = Array.from({ length: 10 }, (_, i) => i);

@@ -1,25 +1,10 @@
 import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Profile, openDiskProfile, until } from "./support/browser.js";
-import { type Site, serve } from "./support/server.js";
+import { describe, expect, test } from "vitest";
+import { until } from "./support/browser.js";
+import { setStage } from "./support/stage.js";
 
-let site: Site;
-let profile: Profile;
-
-beforeAll(async () => {
-  site = await serve();
-});
-afterAll(() => site.close());
-beforeEach(async () => {
-  profile = await openDiskProfile();
-});
-afterEach(() => profile.close());
-
-async function openTab(options?: object): Promise<Page> {
-  const page = await profile.open(site.origin);
-  await page.evaluate((given) => join("test", given), options);
-  return page;
-}
+const stage = setStage();
+const { openTab } = stage;
 
 describe("tabs share a queue", () => {
   test("what one sends, another receives; what one acknowledges is gone for all", async () => {
@@ -171,7 +156,7 @@ describe("tabs share a topic", () => {
       });
     expect(await take(b)).toEqual({ data: 0, attempt: 1 });
     expect(await take(a)).toEqual({ data: 1, attempt: 1 });
-    await profile.crash(b);
+    await stage.profile.crash(b);
     await until(
       a,
       async () =>

@@ -1,11 +1,11 @@
 import type { QueueConfig, QueueDelivery, QueueItem } from "../protocol/commands.js";
 import { AbortError, TabloomError } from "../protocol/errors.js";
-import { utf8Bytes } from "../protocol/json.js";
 import type { Maybe, Port } from "./backend.js";
 import { deadLetterQueue } from "./dead-letters.js";
 import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
 import { newId } from "../protocol/ids.js";
+import { encodeItem } from "./item.js";
 import { andThen, isPromise, promised } from "./maybe.js";
 import type {
   NackOptions,
@@ -17,11 +17,11 @@ import type {
   Sent,
   StreamConfig,
 } from "./queue-types.js";
-import { delay, duration, integer, optionalText } from "./ranges.js";
+import { delay, duration, integer } from "./ranges.js";
 import type { OutputOf, Schema } from "./schema.js";
 import { withAnySignal } from "./signals.js";
 import { createStream } from "./stream.js";
-import { decodeMeta, decodeValue, encodeMeta, encodeValue } from "./values.js";
+import { decodeMeta, decodeValue } from "./values.js";
 
 const DAYS_7 = 7 * 24 * 3_600_000;
 const MAX_ATOMIC_ITEMS = 1000;
@@ -170,24 +170,11 @@ function inChunks(items: QueueItem[]): QueueItem[][] {
   return chunks;
 }
 
-/** Checks in the documented order (schema, ranges; size and capacity are the instance's) and makes the text. */
 function prepare(schema: Schema, options: Item): Maybe<QueueItem> {
-  return andThen(encodeValue(schema, options.data), (data) => {
-    const meta = encodeMeta(options.meta);
-    const orderingKey = optionalText("orderingKey", options.orderingKey);
-    const idempotencyKey = optionalText("idempotencyKey", options.idempotencyKey);
-    let bytes = utf8Bytes(data);
-    if (meta !== undefined) bytes += utf8Bytes(meta);
-    if (orderingKey !== undefined) bytes += utf8Bytes(orderingKey);
-    const item: QueueItem = { messageId: newId(), data, bytes };
-    if (meta !== undefined) item.meta = meta;
-    if (orderingKey !== undefined) item.orderingKey = orderingKey;
+  return andThen(encodeItem(schema, options), (encoded) => {
+    const item: QueueItem = { messageId: newId(), ...encoded };
     if (options.delayMs !== undefined) item.delayMs = delay("delayMs", options.delayMs);
     if (options.priority !== undefined) item.priority = integer("priority", options.priority, { min: 0, max: 9 });
-    if (options.idempotencyTtlMs !== undefined) {
-      item.idempotencyTtlMs = duration("idempotencyTtlMs", options.idempotencyTtlMs);
-    }
-    if (idempotencyKey !== undefined) item.idempotencyKey = idempotencyKey;
     return item;
   });
 }

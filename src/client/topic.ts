@@ -1,17 +1,16 @@
 import type { TopicConfig, TopicItem, TopicPublished } from "../protocol/commands.js";
 import { formatCursor } from "../protocol/cursor.js";
-import { utf8Bytes } from "../protocol/json.js";
 import type { Maybe, Port } from "./backend.js";
 import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
 import { newId } from "../protocol/ids.js";
 import { liveEvents } from "./live.js";
+import { encodeItem } from "./item.js";
 import { andThen, promised } from "./maybe.js";
-import { duration, integer, optionalText } from "./ranges.js";
+import { duration, integer } from "./ranges.js";
 import type { Schema } from "./schema.js";
 import { createTopicReader } from "./topic-reader.js";
 import type { PubOptions, Published, Topic, TopicOptions } from "./topic-types.js";
-import { encodeMeta, encodeValue } from "./values.js";
 
 const DAYS_7 = 7 * 24 * 3_600_000;
 const MAX_ITEMS = 1000;
@@ -91,22 +90,6 @@ function published(item: TopicItem, { cursor, duplicateOf }: TopicPublished): Pu
   return { eventId: duplicateOf ?? item.eventId, cursor, duplicate: duplicateOf !== undefined };
 }
 
-/** Checks in the documented order (schema, ranges; size is the instance's) and makes the text. */
 function prepare(schema: Schema, options: Item): Maybe<TopicItem> {
-  return andThen(encodeValue(schema, options.data), (data) => {
-    const meta = encodeMeta(options.meta);
-    const orderingKey = optionalText("orderingKey", options.orderingKey);
-    const idempotencyKey = optionalText("idempotencyKey", options.idempotencyKey);
-    let bytes = utf8Bytes(data);
-    if (meta !== undefined) bytes += utf8Bytes(meta);
-    if (orderingKey !== undefined) bytes += utf8Bytes(orderingKey);
-    const item: TopicItem = { eventId: newId(), data, bytes };
-    if (meta !== undefined) item.meta = meta;
-    if (orderingKey !== undefined) item.orderingKey = orderingKey;
-    if (options.idempotencyTtlMs !== undefined) {
-      item.idempotencyTtlMs = duration("idempotencyTtlMs", options.idempotencyTtlMs);
-    }
-    if (idempotencyKey !== undefined) item.idempotencyKey = idempotencyKey;
-    return item;
-  });
+  return andThen(encodeItem(schema, options), (encoded) => ({ eventId: newId(), ...encoded }));
 }
