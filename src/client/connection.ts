@@ -141,7 +141,6 @@ export class Connection {
       tab: this.tab,
       protocol: PROTOCOL,
       version: __VERSION__,
-      locks: true,
       ...(testClock ? { testClock } : {}),
     };
     const text = await Promise.race([this.send(hello), failed, timeout(ANSWER_WITHIN_MS)]);

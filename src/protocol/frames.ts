@@ -17,8 +17,6 @@ export interface HelloFrame {
   protocol: number;
   /** Build of the tab's code, for diagnosis. */
   version: string;
-  /** Without Web Locks the tab sends heartbeats instead. */
-  locks: boolean;
   /** Lets this hub's clock be moved by `clock` frames. Tests only. */
   testClock?: boolean;
 }

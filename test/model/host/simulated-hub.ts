@@ -104,7 +104,7 @@ export class SimulatedHub {
   }
 
   connect(tab: string): Link {
-    this.#host?.hello({ kind: "hello", tab, protocol: PROTOCOL, version: "0", locks: true, testClock: true });
+    this.#host?.hello({ kind: "hello", tab, protocol: PROTOCOL, version: "0", testClock: true });
     const link = new Link(this, tab);
     this.links.push(link);
     return link;
