@@ -70,7 +70,8 @@ describe("a crashed tab's leases", () => {
       const second = await openTab();
       const [doomed, witness] = creator ? [first, second] : [second, first];
       await witness.evaluate(() => sendAll(3, { inFlight: 1 }));
-      await doomed.evaluate(async () => void (await q.recvMany({ max: 2 })));
+      // Leases longer than any test: only the death of their holder can bring the messages back.
+      await doomed.evaluate(async () => void (await q.recvMany({ max: 2, leaseMs: 24 * 3_600_000 })));
       await witness.evaluate(async () => void (await q.recv())?.ack());
       const record = await openTab();
       await record.evaluate(() => keepRecord());
@@ -81,14 +82,13 @@ describe("a crashed tab's leases", () => {
         () => noted.filter(({ what, by }) => what === "received" && by === "witness").length === 2,
       );
       const received = await witness.evaluate(() => noted.filter(({ what }) => what === "received"));
-      // In the order in which they were sent, each tried a second time. The lease alone would have held them for 30 s.
+      // In the order in which they were sent, each tried a second time.
       expect(received.map(({ i, attempt }) => ({ i, attempt }))).toEqual([
         { i: 0, attempt: 2 },
         { i: 1, attempt: 2 },
       ]);
       const took = Math.max(...received.map(({ at }) => at)) - before;
       console.log(`redelivered ${took} ms after the crash (the tab ${creator ? "had" : "had not"} created the worker)`);
-      expect(took).toBeLessThan(10_000);
     });
   }
 });

@@ -19,6 +19,7 @@ const ANSWER_WITHIN_MS = 2000;
 const RETRY_DELAY_MS = 50;
 const RETRY_DELAY_MAX_MS = 2000;
 const FAILURES_BEFORE_NEXT_GENERATION = 3;
+const FAILURES_BEFORE_WARNING = 1;
 
 export interface ConnectionOptions {
   space: string;
@@ -33,7 +34,7 @@ export interface ConnectionOptions {
 }
 
 export class Connection {
-  /** This tab and its incarnation: a new one after each time that the hub may have taken it for dead. */
+  /** This tab, and its first incarnation. */
   readonly tab = `${randomText(12)}/1`;
   readonly #options: ConnectionOptions;
   readonly #closing = new AbortController();
@@ -53,7 +54,13 @@ export class Connection {
       const { generation } = JSON.parse(text) as { generation?: number };
       if (generation !== undefined && generation > this.#generation) void this.check(generation);
     });
-    void this.#holdTabLock().then(() => this.#connect());
+    this.#holdTabLock().then(
+      () => this.#connect(),
+      (cause: unknown) =>
+        options.onFailed(
+          new TabloomError("UNAVAILABLE", "this page may not use Web Locks: is its origin opaque?", { cause }),
+        ),
+    );
   }
 
   get connected(): boolean {
@@ -117,6 +124,7 @@ export class Connection {
           this.#options.onFailed(error);
           return undefined;
         }
+        if (failures === FAILURES_BEFORE_WARNING) warn(error);
         if (++failures >= FAILURES_BEFORE_NEXT_GENERATION && (await this.#hubIsAlive())) {
           failures = 0;
           this.#control.post(JSON.stringify({ generation: ++this.#generation }));
@@ -194,6 +202,12 @@ export class Connection {
     this.#link?.close();
     this.#link = undefined;
   }
+}
+
+/** Calls wait meanwhile and time out in the end; this says why, and what to do. */
+function warn(cause: unknown): void {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  console.warn(`tabloom: no hub yet (${reason}); trying again. If the worker file is not found, see docs/worker.md.`);
 }
 
 function pause(ms: number): Promise<void> {

@@ -3,7 +3,7 @@ import { closedError } from "../protocol/errors.js";
 import type { Backend, Maybe, Port } from "./backend.js";
 import type { Flavour } from "./flavour.js";
 import { isPromise } from "./maybe.js";
-import { identifier } from "./ranges.js";
+import { identifier, oneOf } from "./ranges.js";
 
 /** Options that every primitive takes. */
 export interface HandleOptions {
@@ -39,7 +39,7 @@ export class Handle<K extends Kind> {
     this.#flavour = flavour;
     this.#options = options;
     this.#config = config;
-    this.#durability = options.durability ?? durability;
+    this.#durability = oneOf("durability", options.durability ?? durability, ["memory", "relaxed", "strict"]);
   }
 
   get closed(): boolean {

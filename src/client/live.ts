@@ -7,6 +7,7 @@ import { promised } from "./maybe.js";
 import { delay } from "./ranges.js";
 import type { OutputOf, Schema } from "./schema.js";
 import { anySignal, setLongTimeout } from "./signals.js";
+import { iterator } from "./stream.js";
 import { eventFields } from "./topic-event.js";
 import type { LiveOptions, TopicEventOf } from "./topic-types.js";
 import { decodeValue } from "./values.js";
@@ -175,7 +176,6 @@ export function liveEvents<S extends Schema>(
   const stopped = new AbortController();
   const { signal, release } = anySignal(stopped.signal, handle.ending, options.signal);
   const feed = new LiveFeed(handle, options, signal);
-  let queue: Promise<unknown> = Promise.resolve();
   let ended = false;
 
   const finish = (): IteratorReturnResult<undefined> => {
@@ -212,19 +212,5 @@ export function liveEvents<S extends Schema>(
     }
   };
 
-  return {
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-    next() {
-      const result = queue.then(advance);
-      queue = result.catch(() => {});
-      return result;
-    },
-    async return() {
-      stopped.abort();
-      await queue;
-      return finish();
-    },
-  };
+  return iterator(advance, () => stopped.abort(), finish);
 }

@@ -17,7 +17,7 @@ import type {
   Sent,
   StreamConfig,
 } from "./queue-types.js";
-import { delay, duration, integer } from "./ranges.js";
+import { delay, duration, integer, oneOf } from "./ranges.js";
 import type { OutputOf, Schema } from "./schema.js";
 import { withAnySignal } from "./signals.js";
 import { createStream } from "./stream.js";
@@ -107,7 +107,7 @@ export function createQueueFactory(flavour: Flavour) {
 
 function configOf<S extends Schema>({ ordering, limits = {}, delivery = {} }: QueueOptions<S>): QueueConfig {
   return {
-    ordering: ordering?.mode ?? "best_effort",
+    ordering: oneOf("ordering.mode", ordering?.mode ?? "best_effort", ["best_effort", "ordering_key_partitioned"]),
     payloadBytes: integer("payloadBytes", limits.payloadBytes ?? 131_072, { min: 1 }),
     maxMessageAgeMs: duration("maxMessageAgeMs", limits.maxMessageAgeMs ?? DAYS_7),
     maxNackDelayMs: delay("maxNackDelayMs", limits.maxNackDelayMs ?? DAYS_7),

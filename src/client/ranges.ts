@@ -38,3 +38,11 @@ export function optionalText(name: string, value: unknown): string | undefined {
   if (typeof value === "string") return value;
   throw new ValidationError(`${name} must be a string`);
 }
+
+/** One of these words; another would otherwise be taken for the default in silence. */
+export function oneOf<T extends string>(name: string, value: T, words: readonly T[]): T {
+  if (words.includes(value)) return value;
+  throw new ValidationError(
+    `${name} must be ${words.map((word) => `"${word}"`).join(" or ")}, not ${JSON.stringify(value)}`,
+  );
+}

@@ -22,9 +22,6 @@ export function createStream<T>({ pull, endWhenEmpty, signals, onDone }: StreamO
   const { signal, release } = anySignal(stopped.signal, ...signals);
   let current: T | undefined;
   let begun = false;
-  /** Calls of `next` that overlap are answered one after the other. */
-  let queue: Promise<unknown> = Promise.resolve();
-
   const finish = (): IteratorReturnResult<undefined> => {
     settle();
     release();
@@ -59,6 +56,16 @@ export function createStream<T>({ pull, endWhenEmpty, signals, onDone }: StreamO
     return finish();
   };
 
+  return iterator(advance, () => stopped.abort(), finish);
+}
+
+/** Calls of `next` that overlap are answered one after the other; `return` ends what is under way. */
+export function iterator<T>(
+  advance: () => Promise<IteratorResult<T, undefined>>,
+  stop: () => void,
+  finish: () => IteratorReturnResult<undefined>,
+): AsyncIterableIterator<T> {
+  let queue: Promise<unknown> = Promise.resolve();
   return {
     [Symbol.asyncIterator]() {
       return this;
@@ -69,7 +76,7 @@ export function createStream<T>({ pull, endWhenEmpty, signals, onDone }: StreamO
       return result;
     },
     async return() {
-      stopped.abort();
+      stop();
       await queue;
       return finish();
     },

@@ -174,7 +174,7 @@ export class Host {
         session.answer(call, { ok: false, error: quotaError() }, this.#space);
       } else if (!this.#committer.defers(call)) this.#space.run(call, now);
     } catch (error) {
-      const call = this.#callWithoutInstance(session, [seq, ref, op, body], exchange);
+      const call = this.#makeCall(session, [seq, ref, op, body], exchange, now, this.#space.nowhere);
       session.answer(call, { ok: false, error }, this.#space);
     }
   }
@@ -193,29 +193,15 @@ export class Host {
     this.#space.settleOpened(call, { ok: true, value: { durability: instance.durability } });
   }
 
-  #makeCall(session: Session, [seq, ref, op, body]: WireCall, exchange: Exchange, now: number): HubCall {
+  /** `instance`: for calls that reached none, what stands for it. */
+  #makeCall(
+    session: Session,
+    [seq, ref, op, body]: WireCall,
+    exchange: Exchange,
+    now: number,
+    instance = session.instance(ref, this.#space, now),
+  ): HubCall {
     const waitMs = (body as { waitMs?: number }).waitMs ?? 0;
-    const call: HubCall = {
-      owner: session.tab,
-      seq,
-      op,
-      body,
-      instance: session.instance(ref, this.#space, now),
-      arrival: 0,
-      waitUntil: waitMs > 0 ? now + waitMs : 0,
-      parkedIn: undefined,
-      session,
-      exchange,
-      reply: undefined,
-      noted: false,
-    };
-    session.remember(call);
-    return call;
-  }
-
-  /** For calls that never reach an instance. */
-  #callWithoutInstance(session: Session, [seq, , op, body]: WireCall, exchange: Exchange): HubCall {
-    const instance = this.#space.nowhere;
     const call: HubCall = {
       owner: session.tab,
       seq,
@@ -223,7 +209,7 @@ export class Host {
       body,
       instance,
       arrival: 0,
-      waitUntil: 0,
+      waitUntil: waitMs > 0 ? now + waitMs : 0,
       parkedIn: undefined,
       session,
       exchange,

@@ -9,8 +9,7 @@
  * The owner lock gives liveness: one hub at a time works. The fence in every transaction gives safety: a hub that was
  * stolen from, and does not know it yet, cannot write.
  */
-import { names } from "../protocol/names.js";
-import { PROTOCOL } from "../protocol/names.js";
+import { PROTOCOL, names } from "../protocol/names.js";
 import { TabloomError, toWire } from "../protocol/errors.js";
 import type {
   CallFrame,
@@ -32,8 +31,6 @@ import { Ownership } from "./ownership.js";
 const RELOAD_DELAY_MS = 200;
 const RELOAD_DELAY_MAX_MS = 5000;
 
-type Waiting = () => void;
-
 export class Hub implements HubFacade {
   readonly #space: string;
   readonly #id = randomText(16);
@@ -43,10 +40,10 @@ export class Hub implements HubFacade {
   #durable = false;
   #host: Host | undefined;
   /** Frames that came before there was a host. */
-  #waiting: Waiting[] = [];
+  #waiting: (() => void)[] = [];
   /** Ends the reign of the current host. */
   #lost: ((error: TabloomError) => void) | undefined;
-  /** Hellos to repeat to the next host: each tab is told of the new epoch and says hello by itself. */
+  /** This worker holds its liveness lock: before that no tab may look for it. */
   readonly #alive: Promise<void>;
 
   constructor(space: string) {

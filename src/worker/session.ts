@@ -143,7 +143,7 @@ export class Session {
 
   // --- Answers ----------------------------------------------------------------------------------------------------
 
-  /** Takes a settled call's outcome; it goes out with the next `flush`. Returns the exchange that changed. */
+  /** Takes a settled call's outcome; it goes out with the next `flush`. */
   answer(call: HubCall, outcome: Outcome, space: Space): void {
     call.reply = outcome.ok ? [call.seq, outcome.value] : [call.seq, null, wireError(outcome.error)];
     this.note(call, outcome, space);
