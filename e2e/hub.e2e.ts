@@ -155,6 +155,24 @@ describe("a hub that is alive and answers nothing", () => {
   });
 });
 
+describe("a worker file that is not there", () => {
+  test("is named in one warning, with what to do", async () => {
+    const a = await stage.profile.open(stage.site.origin);
+    const warned = a.waitForEvent("console", (message) => message.type() === "warning");
+    await a.evaluate(() => {
+      tabloom.connect({
+        space: "test",
+        worker: ({ name }) => new SharedWorker("/nowhere.js", { type: "module", name }),
+      });
+      tabloom
+        .queue({ id: "q", schema: anything })
+        .stats()
+        .catch(() => {});
+    });
+    expect((await warned).text()).toMatch(/worker script could not be loaded.*docs\/worker\.md/);
+  });
+});
+
 describe("the disk is full", () => {
   test("sends reject with QUOTA, nothing acknowledged is lost, and the hub goes on", async () => {
     const a = await stage.profile.open(stage.site.origin);

@@ -22,6 +22,13 @@ export const queueIdentity = cases("queue", {
     await nothing(world.queue({ id: `${id}x`, schema }));
   },
 
+  "an unknown word for ordering or durability is refused, not taken for the default": async (world) => {
+    const id = world.id();
+    const mode = "ordering_key" as "best_effort";
+    throwsWith(() => world.queue({ id, schema, ordering: { mode } }), "VALIDATION");
+    throwsWith(() => world.queue({ id, schema, durability: "disk" as "strict" }), "VALIDATION");
+  },
+
   'tenantId defaults to "default"': async (world) => {
     const id = world.id();
     await world.queue({ id, schema }).send({ data: "a" });
