@@ -26,6 +26,20 @@ export interface Port {
   call<Op extends CommandName>(op: Op, body: Body<Op>, options?: CallOptions): Maybe<Reply<Op>>;
   /** Hears the instance's events, from the calls on that are made after this one; returns how to stop. */
   listen(listener: FeedListener): () => void;
+  /**
+   * Asked at every new hub, before any other call, for what that hub must be told anew: a lock that is held, a handler
+   * that is there. undefined: nothing. Returns how to stop.
+   */
+  reassert(tell: () => Reassertion | undefined): () => void;
+}
+
+/** A call that tells a new hub what its predecessor knew. */
+export interface Reassertion<Op extends CommandName = CommandName> {
+  readonly op: Op;
+  readonly body: Body<Op>;
+  /** The hub's answer; not called when it died as well. */
+  readonly answered?: (reply: Reply<Op>) => void;
+  readonly refused?: (error: unknown) => void;
 }
 
 export interface FeedListener {

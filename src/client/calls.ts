@@ -163,7 +163,9 @@ export class Calls {
     }
     this.#inFlight = 0;
     this.#paused = false;
-    this.#flush();
+    // Also with nothing to send: the hub waits for every tab's first frame to know what is held.
+    if (this.#outgoing.length === 0) this.#sendFrame([]);
+    else this.#flush();
   }
 
   /** Ends everything: who waits for something to come is told that nothing does, the others why. */

@@ -1,29 +1,27 @@
 import type { DeadEntry } from "../protocol/commands.js";
-import type { Maybe, Port } from "./backend.js";
+import type { Handle } from "./handle.js";
 import type { DeadLetter, DeadLetterQueue } from "./queue-types.js";
 import { delay, integer } from "./ranges.js";
 import { decodeMeta } from "./values.js";
 
-type Ask = <T>(tenantId: string | undefined, call: (port: Port) => Maybe<T>) => Promise<T>;
-
 /** The `dlq` of a queue handle. */
-export function deadLetterQueue(ask: Ask): DeadLetterQueue {
+export function deadLetterQueue(handle: Handle<"queue">): DeadLetterQueue {
   return {
     async list({ limit = 100, after, tenantId } = {}) {
       const body = { limit: integer("limit", limit, { min: 1, max: 1000 }), ...(after === undefined ? {} : { after }) };
-      const { entries, next } = await ask(tenantId, (port) => port.call("queue.listDead", body));
+      const { entries, next } = await handle.ask(tenantId, (port) => port.call("queue.listDead", body));
       return { entries: entries.map(deadLetter), ...(next === undefined ? {} : { next }) };
     },
-    remove: (messageId, cfg) => ask(cfg?.tenantId, (port) => port.call("queue.removeDead", { messageId })),
+    remove: (messageId, cfg) => handle.ask(cfg?.tenantId, (port) => port.call("queue.removeDead", { messageId })),
     async redrive({ ids, all, delayMs, tenantId }) {
       if ((ids === undefined) === (all !== true)) throw new RangeError("redrive takes either `ids` or `all: true`");
       const body = {
         ...(ids === undefined ? {} : { messageIds: ids }),
         ...(delayMs === undefined ? {} : { delayMs: delay("delayMs", delayMs) }),
       };
-      return ask(tenantId, (port) => port.call("queue.redriveDead", body));
+      return handle.ask(tenantId, (port) => port.call("queue.redriveDead", body));
     },
-    purge: (cfg) => ask(cfg?.tenantId, (port) => port.call("queue.purgeDead", {})),
+    purge: (cfg) => handle.ask(cfg?.tenantId, (port) => port.call("queue.purgeDead", {})),
   };
 }
 

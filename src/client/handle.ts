@@ -1,8 +1,9 @@
 import type { Configs, Durability, Kind } from "../protocol/commands.js";
-import { closedError } from "../protocol/errors.js";
+import { ValidationError, closedError } from "../protocol/errors.js";
 import type { Backend, Maybe, Port } from "./backend.js";
 import type { Flavour } from "./flavour.js";
-import { isPromise } from "./maybe.js";
+import type { Store } from "./store.js";
+import { isPromise, promised } from "./maybe.js";
 import { identifier, oneOf } from "./ranges.js";
 
 /** Options that every primitive takes. */
@@ -15,6 +16,8 @@ export interface HandleOptions {
   tenantId?: string;
   /** Where the instance lives; default: the flavour's own backend. */
   backend?: Backend;
+  /** Where the memory flavour keeps its state: handles on the same store share it. Other flavours refuse it. */
+  store?: Store;
   /** "memory" dies with the hub, "relaxed" survives tab and browser, "strict" is flushed before the answer. */
   durability?: Durability;
 }
@@ -60,12 +63,19 @@ export class Handle<K extends Kind> {
     if (this.closed) throw closedError(this.#kind);
   }
 
+  #bind(): Backend {
+    const { backend, store } = this.#options;
+    if (store === undefined) return backend ?? this.#flavour.bind();
+    if (backend !== undefined) throw new ValidationError("give a handle either `backend` or `store`, not both");
+    return this.#flavour.bindStore(store);
+  }
+
   /** The instance of a tenant. */
   port(tenantId: string = this.#options.tenantId ?? "default"): Port {
     this.assertOpen();
     let port = this.#ports.get(tenantId);
     if (port === undefined) {
-      this.#backend ??= this.#options.backend ?? this.#flavour.bind();
+      this.#backend ??= this.#bind();
       port = this.#backend.port({
         name: {
           prefix: this.#options.prefix ?? "",
@@ -79,6 +89,14 @@ export class Handle<K extends Kind> {
       this.#ports.set(tenantId, port);
     }
     return port;
+  }
+
+  /** A call that needs no preparation, in its turn. */
+  ask<T>(tenantId: string | undefined, call: (port: Port) => Maybe<T>): Promise<T> {
+    return promised(() => {
+      const port = this.port(tenantId);
+      return this.inOrder(undefined, () => call(port));
+    });
   }
 
   /**

@@ -3,7 +3,7 @@ import { TabloomError, closedError } from "../protocol/errors.js";
 import type { CallFrame, HubStatus, ReplyFrame, Welcome } from "../protocol/frames.js";
 import { randomText } from "../protocol/ids.js";
 import { instanceKey } from "../protocol/names.js";
-import type { Backend, BackendStatus, CallOptions, FeedListener, InstanceSpec, Port } from "./backend.js";
+import type { Backend, BackendStatus, CallOptions, FeedListener, InstanceSpec, Port, Reassertion } from "./backend.js";
 import { Calls, type NewCall } from "./calls.js";
 import { Connection } from "./connection.js";
 import { Feed } from "./feed.js";
@@ -32,6 +32,8 @@ interface OpenPort {
   used: boolean;
   /** The current hub was asked to open it, and has not refused. */
   opened: boolean;
+  /** What every later hub must be told. */
+  readonly reassertions: Set<() => Reassertion | undefined>;
 }
 
 /** The hub of a space, shared by every tab of this origin. */
@@ -88,11 +90,16 @@ class HubBackend implements Backend {
       spec,
       used: false,
       opened: false,
+      reassertions: new Set(),
     };
     this.#ports.set(settings, port);
     return {
       call: (op, body, options) => this.#call(port, op, body, options),
       listen: (listener) => this.#listen(port, listener),
+      reassert(tell) {
+        port.reassertions.add(tell);
+        return () => port.reassertions.delete(tell);
+      },
     };
   }
 
@@ -209,7 +216,18 @@ class HubBackend implements Backend {
       port.opened = false;
       this.#open(port);
       if (this.#feed.hears(port.key)) this.#tellListening(port, true);
+      for (const tell of port.reassertions) this.#reassert(port, tell());
     }
+  }
+
+  #reassert({ ref, spec }: OpenPort, told: Reassertion | undefined): void {
+    if (told === undefined) return;
+    const { op, body, answered, refused } = told;
+    const { durability } = spec;
+    this.#calls
+      .add({ ref, op, body, durability })
+      .then((reply) => answered?.(reply as never))
+      .catch(refused);
   }
 
   /** What the hub says of itself. Another epoch means another memory: it has to be told everything anew. */

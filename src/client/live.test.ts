@@ -45,6 +45,7 @@ class SteeredHub {
 
   #port(): Port {
     return {
+      reassert: () => () => {},
       listen: (listener) => {
         this.#listener = listener;
         return () => (this.#listener = undefined);

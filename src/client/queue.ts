@@ -76,11 +76,6 @@ export function createQueueFactory(flavour: Flavour) {
         },
       });
     };
-    const ask = <T>(tenantId: string | undefined, call: (port: Port) => Maybe<T>): Promise<T> =>
-      promised(() => {
-        const port = handle.port(tenantId);
-        return handle.inOrder(undefined, () => call(port));
-      });
     const close = async (): Promise<void> => handle.close();
 
     return {
@@ -90,13 +85,13 @@ export function createQueueFactory(flavour: Flavour) {
       recvMany,
       stream,
       reader: () => ({ recv, stream }),
-      dlq: deadLetterQueue(ask),
-      pause: async (cfg) => void (await ask(cfg?.tenantId, (port) => port.call("queue.pause", {}))),
-      resume: async (cfg) => void (await ask(cfg?.tenantId, (port) => port.call("queue.resume", {}))),
-      purge: (cfg) => ask(cfg?.tenantId, (port) => port.call("queue.purge", {})),
-      stats: (cfg) => ask(cfg?.tenantId, (port) => port.call("queue.stats", {})),
+      dlq: deadLetterQueue(handle),
+      pause: async (cfg) => void (await handle.ask(cfg?.tenantId, (port) => port.call("queue.pause", {}))),
+      resume: async (cfg) => void (await handle.ask(cfg?.tenantId, (port) => port.call("queue.resume", {}))),
+      purge: (cfg) => handle.ask(cfg?.tenantId, (port) => port.call("queue.purge", {})),
+      stats: (cfg) => handle.ask(cfg?.tenantId, (port) => port.call("queue.stats", {})),
       peek: (cfg) =>
-        ask(cfg?.tenantId, (port) =>
+        handle.ask(cfg?.tenantId, (port) =>
           port.call("queue.peek", { limit: integer("limit", cfg?.limit ?? 100, { min: 1, max: 10_000 }) }),
         ),
       close,

@@ -1,6 +1,6 @@
 import type { TopicConfig, TopicItem, TopicPublished } from "../protocol/commands.js";
 import { formatCursor } from "../protocol/cursor.js";
-import type { Maybe, Port } from "./backend.js";
+import type { Maybe } from "./backend.js";
 import type { Flavour } from "./flavour.js";
 import { Handle } from "./handle.js";
 import { newId } from "../protocol/ids.js";
@@ -32,11 +32,6 @@ export function createTopicFactory(flavour: Flavour) {
   return function topic<S extends Schema>(options: TopicOptions<S>): Topic<S> {
     const handle = new Handle("topic", flavour, options, configOf(options), "relaxed");
     const { schema } = options;
-    const ask = <T>(tenantId: string | undefined, call: (port: Port) => Maybe<T>): Promise<T> =>
-      promised(() => {
-        const port = handle.port(tenantId);
-        return handle.inOrder(undefined, () => call(port));
-      });
     const close = async (): Promise<void> => handle.close();
     return {
       pub: (publishing) =>
@@ -51,10 +46,10 @@ export function createTopicFactory(flavour: Flavour) {
         createTopicReader({ handle, schema, group: group ?? "default", consumerId: cfg?.consumerId }),
       live: (cfg) => liveEvents(handle, schema, cfg ?? {}),
       latestCursor: async (cfg) => {
-        const { generation, n } = await ask(cfg?.tenantId, (port) => port.call("topic.anchor", { after: "$" }));
+        const { generation, n } = await handle.ask(cfg?.tenantId, (port) => port.call("topic.anchor", { after: "$" }));
         return formatCursor(generation, n);
       },
-      stats: (cfg) => ask(cfg?.tenantId, (port) => port.call("topic.stats", {})),
+      stats: (cfg) => handle.ask(cfg?.tenantId, (port) => port.call("topic.stats", {})),
       close,
       [Symbol.asyncDispose]: close,
     };

@@ -1,6 +1,8 @@
 import type { Body, CommandName } from "../protocol/commands.js";
 import type { FeedEvent } from "../protocol/events.js";
+import { TabloomError } from "../protocol/errors.js";
 import type { Instance } from "./instance.js";
+import type { Rule } from "./primitive.js";
 
 /** A command on its way through the engine. */
 export interface Call {
@@ -32,4 +34,17 @@ export interface Settled {
 export interface Announced {
   readonly event: FeedEvent;
   readonly turn: number;
+}
+
+type AnyRule = Rule<unknown, CommandName>;
+
+export function ruleOf(instance: Instance, op: CommandName): AnyRule {
+  const rule = (instance.primitive.rules as unknown as Record<string, AnyRule | undefined>)[op];
+  if (rule === undefined) throw new TabloomError("VALIDATION", `${op} is not a command of a ${instance.name.kind}`);
+  return rule;
+}
+
+/** What a waiting call gets when it waited in vain. */
+export function noneOf(call: Call): unknown {
+  return ruleOf(call.instance, call.op).waits?.none(call.body as Body<CommandName>) ?? null;
 }

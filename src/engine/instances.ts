@@ -3,10 +3,25 @@ import { TabloomError } from "../protocol/errors.js";
 import { instanceKey } from "../protocol/names.js";
 import type { Instance } from "./instance.js";
 import type { AnyPrimitive, Table } from "./primitive.js";
+import { ephemeral } from "./ephemeral.js";
+import { job } from "./job.js";
+import { mutex } from "./mutex.js";
 import { queue } from "./queue.js";
+import { ratelimit } from "./ratelimit.js";
+import { registry } from "./registry.js";
+import { scheduler } from "./scheduler.js";
 import { topic } from "./topic.js";
 
-const primitives = { queue, topic } satisfies { [K in Kind]: unknown } as unknown as Record<Kind, AnyPrimitive>;
+const primitives = {
+  ratelimit,
+  mutex,
+  queue,
+  topic,
+  job,
+  scheduler,
+  registry,
+  ephemeral,
+} satisfies { [K in Kind]: unknown } as unknown as Record<Kind, AnyPrimitive>;
 
 /** What an instance is, apart from its state. */
 export interface Registration {
@@ -91,7 +106,8 @@ export function assertCompatible(existing: Instance, { name, config, durability 
     (field) => readField(existing.config, field) !== readField(config, field),
   );
   if (fixed !== undefined) throw conflict(name, fixed, readField(existing.config, fixed), readField(config, fixed));
-  if ((existing.durability === "memory") !== (durability === "memory")) {
+  // What of an instance was only in memory cannot be made durable afterwards, unless those who need it tell it again.
+  if (!existing.primitive.lasting && (existing.durability === "memory") !== (durability === "memory")) {
     throw conflict(name, "durability", existing.durability, durability);
   }
 }

@@ -1,4 +1,4 @@
-import type { Body, CommandName, Commands, Configs, Kind, Reply } from "../protocol/commands.js";
+import type { Body, CommandName, Commands, Configs, Kind, OpenBody, Reply } from "../protocol/commands.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
 
@@ -11,6 +11,8 @@ export type RowKey = string | number;
 export interface Table<State, Subject, Value> {
   /** One letter, part of the row's key on disk. */
   readonly letter: string;
+  /** Written also when the instance's durability is "memory": what must not be forgotten for safety's sake. */
+  readonly lasting?: true;
   key(subject: Subject): RowKey;
   /** undefined: there is no row. */
   get(state: State, subject: Subject): Value | undefined;
@@ -30,6 +32,11 @@ export interface Context {
   /** Changes state, and the row that will survive it. undefined removes. */
   put<State, Subject, Value>(table: Table<State, Subject, Value>, subject: Subject, value: Value | undefined): void;
   emit(event: InstanceEvent, n: number): void;
+  /**
+   * Runs a command at another instance, in the same turn: both happen, or neither. The other is created when it does
+   * not exist; one that exists keeps its settings. Throws what the command rejects with, which then had no effect.
+   */
+  call<Op extends CommandName>(other: OpenBody, op: Op, body: Body<Op>): Reply<Op>;
 }
 
 /** A tab that holds nothing any more. `died`: it did not say goodbye, so what it held counts as tried. */
@@ -63,6 +70,8 @@ export interface Primitive<State, K extends Kind> {
   readonly fixed: readonly (keyof Configs[K] & string)[];
   configure(state: State, config: Configs[K]): void;
   restore(state: State, rows: StoredRows): void;
+  /** Has lasting tables, so that instances are registered whatever their durability. */
+  readonly lasting?: true;
   readonly rules: Rules<State, K>;
   /** When `wake` has something to do, or Infinity. */
   dueAt(state: State): number;

@@ -8,22 +8,25 @@
  *             ▼ │
  *            parked ── waitUntil, cancel, owner gone ──▶ settled with the command's "none", or dropped
  */
-import type { Body, CommandName, InstanceName, OpenBody, Reply } from "../protocol/commands.js";
+import type { Body, CommandName, Durability, InstanceName, OpenBody, Reply } from "../protocol/commands.js";
 import { CapacityError, TabloomError } from "../protocol/errors.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
 import { instanceKey } from "../protocol/names.js";
-import type { Announced, Call, Outcome, Settled } from "./call.js";
+import { type Announced, type Call, type Outcome, type Settled, noneOf, ruleOf } from "./call.js";
 import { DueHeap } from "./due-heap.js";
 import type { Instance } from "./instance.js";
 import { Instances, type Registration, assertCompatible, isSame, registrationOf, registrations } from "./instances.js";
 import { Parking } from "./parking.js";
-import type { AnyPrimitive, Context, Released, Rule, StoredRows, Table } from "./primitive.js";
-import { Turn, parseRowKey } from "./turn.js";
-
-type AnyRule = Rule<unknown, CommandName>;
+import type { AnyPrimitive, Context, Released, StoredRows, Table } from "./primitive.js";
+import { Turn, groupRows } from "./turn.js";
 
 const MAX_INSTANCES = 100_000;
+
+export interface SpaceOptions {
+  /** false: turns are never committed, and nothing is noted for it. */
+  durable?: boolean;
+}
 
 export class Space implements Context {
   now = 0;
@@ -38,13 +41,19 @@ export class Space implements Context {
   announced: Announced[] = [];
   #current: Instance;
   readonly #root: Instance;
+  readonly #durable: boolean;
   readonly #instances = new Instances();
   #arrivals = 0;
   #changed = false;
+  /** Instances that a rule of another one changed. */
+  readonly #touched = new Set<Instance>();
+  /** The turn that was taken last: on its way to disk, or there. */
+  #taken: Turn | undefined;
   readonly #alarms = new DueHeap<Instance>((instance, at) => instance.alarmAt === at);
   readonly #parking = new Parking();
 
-  constructor() {
+  constructor({ durable = true }: SpaceOptions = {}) {
+    this.#durable = durable;
     // Registrations are changes of the space itself; instance 0 stands for it.
     this.#root = {
       number: 0,
@@ -74,16 +83,35 @@ export class Space implements Context {
     if (before === undefined && value === undefined) return;
     table.set(state, subject, value);
     this.#changed = true;
-    if (instance.durability === "memory") return;
-    this.turn.changes.push({
+    const volatile = !this.#durable || (instance.durability === "memory" && !table.lasting);
+    if (volatile && instance.changedIn <= this.committed) return;
+    // What is memory only is undone with the turn that it rests on, which may be on its way to disk already.
+    const turn = volatile && instance.changedIn !== this.turn.id ? this.#taken! : this.turn;
+    turn.changes.push({
       instance,
       table: table as Table<unknown, unknown, unknown>,
       subject,
       before,
       after: value,
+      volatile,
     });
-    instance.changedIn = this.turn.id;
-    if (instance.durability === "strict") this.turn.strict = true;
+    if (volatile) return;
+    instance.changedIn = turn.id;
+    if (instance.durability === "strict") turn.strict = true;
+  }
+
+  call<Op extends CommandName>(other: OpenBody, op: Op, body: Body<Op>): Reply<Op> {
+    const { owner, waiters } = this;
+    const caller = this.#current;
+    const instance = this.#instances.find(instanceKey(other.name)) ?? this.#create(other);
+    this.#touched.add(instance);
+    const outcome = this.#attempt({ instance, op, body, owner: "" });
+    this.#current = caller;
+    this.owner = owner;
+    this.waiters = waiters;
+    if (outcome === undefined) throw new TabloomError("VALIDATION", `${op} may wait; a rule cannot`);
+    if (!outcome.ok) throw outcome.error;
+    return outcome.value as Reply<Op>;
   }
 
   emit(event: InstanceEvent, n: number): void {
@@ -103,9 +131,9 @@ export class Space implements Context {
     return existing;
   }
 
-  /** Settles the call that opened an instance: its answer waits for the commit of the creation. */
-  settleOpened(call: Call, outcome: Outcome): void {
-    this.#settle(call, outcome);
+  /** Settles a call that runs no rule: one that opened an instance, or was given up before its time. */
+  settle(call: Call, value: unknown): void {
+    this.#settle(call, { ok: true, value });
   }
 
   /** Stands for the instance of calls that never reached one. */
@@ -194,6 +222,7 @@ export class Space implements Context {
   take(): Turn {
     const { turn } = this;
     this.turn = new Turn(turn.id + 1);
+    this.#taken = turn;
     return turn;
   }
 
@@ -218,15 +247,7 @@ export class Space implements Context {
 
   /** Rebuilds every instance from rows, in any order. Returns tabs that hold something. */
   restore(rows: Iterable<readonly [key: string, value: Json]>): Set<string> {
-    const byInstance = new Map<number, Map<string, { key: string; value: Json }[]>>();
-    for (const [text, value] of rows) {
-      const { instance, letter, key } = parseRowKey(text);
-      const tables = getOrAdd(byInstance, instance, () => new Map<string, { key: string; value: Json }[]>());
-      getOrAdd(tables, letter, () => []).push({ key, value });
-    }
-    for (const tables of byInstance.values()) {
-      for (const list of tables.values()) list.sort((a, b) => Number.parseInt(a.key, 10) - Number.parseInt(b.key, 10));
-    }
+    const byInstance = groupRows(rows);
     for (const { key, value } of byInstance.get(0)?.get(registrations.letter) ?? []) {
       this.#restoreInstance(Number(key), value as unknown as Registration, byInstance.get(Number(key)) ?? new Map());
     }
@@ -242,9 +263,14 @@ export class Space implements Context {
   #create(body: OpenBody): Instance {
     if (this.#instances.size >= MAX_INSTANCES) throw new CapacityError({ bound: "instances", limit: MAX_INSTANCES });
     const instance = this.#instances.make(body);
-    if (body.durability === "memory") this.#instances.add(instance);
+    if (this.#isForgotten(instance, body.durability)) this.#instances.add(instance);
     else this.#putRegistration(instance, registrationOf(instance));
     return instance;
+  }
+
+  /** Whether nothing of it is ever written. */
+  #isForgotten({ primitive }: Instance, durability: Durability): boolean {
+    return !this.#durable || (durability === "memory" && !primitive.lasting);
   }
 
   #putRegistration(instance: Instance, registration: Registration): void {
@@ -262,7 +288,7 @@ export class Space implements Context {
 
   #reconfigure(instance: Instance, { config, durability }: OpenBody): void {
     const registration = { ...registrationOf(instance), config, durability };
-    if (instance.durability === "memory") registrations.set(this.#instances, instance, registration);
+    if (this.#isForgotten(instance, durability)) registrations.set(this.#instances, instance, registration);
     else this.#putRegistration(instance, registration);
     this.#enter(instance, "");
     this.emit({ type: "instance.reconfigured", config }, 0);
@@ -276,7 +302,7 @@ export class Space implements Context {
     this.waiters = instance.waiters;
   }
 
-  #attempt(call: Call): Outcome | undefined {
+  #attempt(call: Pick<Call, "instance" | "op" | "body" | "owner">): Outcome | undefined {
     const { instance, op, body } = call;
     const mark = this.turn.changes.length;
     const { changedIn } = instance;
@@ -326,6 +352,13 @@ export class Space implements Context {
       if (instance.waiters > 0) this.#serve(instance);
       this.#schedule(instance);
     }
+    if (this.#touched.size === 0) return;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const other of touched) {
+      this.#changed = true;
+      this.#after(other);
+    }
   }
 
   #serve(instance: Instance): void {
@@ -348,20 +381,4 @@ export class Space implements Context {
       this.#alarms.add(instance.dueAt, instance);
     }
   }
-}
-
-function ruleOf(instance: Instance, op: CommandName): AnyRule {
-  const rule = (instance.primitive.rules as unknown as Record<string, AnyRule | undefined>)[op];
-  if (rule === undefined) throw new TabloomError("VALIDATION", `${op} is not a command of a ${instance.name.kind}`);
-  return rule;
-}
-
-function noneOf(call: Call): unknown {
-  return ruleOf(call.instance, call.op).waits?.none(call.body as Body<CommandName>) ?? null;
-}
-
-function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
-  let value = map.get(key);
-  if (value === undefined) map.set(key, (value = make()));
-  return value;
 }

@@ -1,7 +1,7 @@
 import type { Json } from "../protocol/json.js";
 import type { Call, Outcome } from "./call.js";
 import type { Instance } from "./instance.js";
-import type { Released, Table } from "./primitive.js";
+import type { Released, StoredRows, Table } from "./primitive.js";
 
 /** One change of state, with what it takes to undo it. */
 export interface Change {
@@ -10,6 +10,8 @@ export interface Change {
   readonly subject: unknown;
   readonly before: unknown;
   readonly after: unknown;
+  /** Memory only: not written, but undone with what it rests on. */
+  readonly volatile: boolean;
 }
 
 /** A row to write; undefined removes. `fresh`: it did not exist before. */
@@ -34,13 +36,14 @@ export class Turn {
   }
 
   get empty(): boolean {
-    return this.changes.length === 0;
+    return !this.changes.some(({ volatile }) => !volatile);
   }
 
   /** The last value of each row; rows that came and went within the turn are left out. */
   writes(): Map<string, Write> {
     const writes = new Map<string, Write>();
-    for (const { instance, table, subject, before, after } of this.changes) {
+    for (const { instance, table, subject, before, after, volatile } of this.changes) {
+      if (volatile) continue;
       const key = rowKey(instance.number, table.letter, table.key(subject));
       const earlier = writes.get(key);
       const fresh = earlier ? earlier.fresh : before === undefined;
@@ -62,8 +65,28 @@ function rowKey(instance: number, letter: string, key: string | number): string 
   return `${instance}${letter}${key}`;
 }
 
-export function parseRowKey(text: string): { instance: number; letter: string; key: string } {
+function parseRowKey(text: string): { instance: number; letter: string; key: string } {
   let i = 0;
   while (text.charCodeAt(i) < 58) i++;
   return { instance: Number(text.slice(0, i)), letter: text[i]!, key: text.slice(i + 1) };
+}
+
+/** Rows as they come from disk, by instance number and table letter, each sorted by key. */
+export function groupRows(rows: Iterable<readonly [key: string, value: Json]>): Map<number, StoredRows> {
+  const byInstance = new Map<number, Map<string, { key: string; value: Json }[]>>();
+  for (const [text, value] of rows) {
+    const { instance, letter, key } = parseRowKey(text);
+    const tables = getOrAdd(byInstance, instance, () => new Map<string, { key: string; value: Json }[]>());
+    getOrAdd(tables, letter, () => []).push({ key, value });
+  }
+  for (const tables of byInstance.values()) {
+    for (const list of tables.values()) list.sort((a, b) => Number.parseInt(a.key, 10) - Number.parseInt(b.key, 10));
+  }
+  return byInstance;
+}
+
+function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
 }

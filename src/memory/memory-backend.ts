@@ -32,7 +32,7 @@ export function createMemoryBackend(options: MemoryOptions = {}): Backend {
 
 class MemoryBackend implements Backend {
   readonly status: BackendStatus;
-  readonly #space = new Space();
+  readonly #space = new Space({ durable: false });
   readonly #owner = randomText(8);
   readonly #parked = new Set<MemoryCall>();
   readonly #listeners = new Map<string, Set<FeedListener>>();
@@ -69,6 +69,8 @@ class MemoryBackend implements Backend {
     return {
       call: (op, body, options) => this.#call(open(), op, body, options),
       listen: (listener) => this.#listen(open().key, listener),
+      // This memory is the only one there will be.
+      reassert: () => () => {},
     };
   }
 

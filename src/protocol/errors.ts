@@ -69,7 +69,7 @@ export class ValidationError extends TabloomError {
 
 /** The JSON text of data, meta and ordering key is larger than the instance allows (UTF-8 bytes). */
 export class PayloadTooLargeError extends TabloomError {
-  override readonly name = "PayloadTooLargeError";
+  override readonly name: string = "PayloadTooLargeError";
   readonly limitBytes: number;
   readonly actualBytes: number;
   constructor({ limitBytes, actualBytes }: { limitBytes: number; actualBytes: number }) {
@@ -81,7 +81,7 @@ export class PayloadTooLargeError extends TabloomError {
 
 /** A bound of the instance is reached; nothing older was dropped to make room. */
 export class CapacityError extends TabloomError {
-  override readonly name = "CapacityError";
+  override readonly name: string = "CapacityError";
   /** The configuration's name for the bound, such as "maxMessages". */
   readonly bound: string;
   readonly limit: number;
@@ -104,6 +104,67 @@ export class GapError extends TabloomError {
     this.after = after;
     this.firstAvailable = firstAvailable;
   }
+}
+
+/** The rate limit is exceeded. Thrown by `checkOrThrow`. */
+export class RateLimitError extends TabloomError {
+  override readonly name = "RateLimitError";
+  readonly remaining: number;
+  /** Milliseconds to the end of the window; with a token bucket, until this cost would pass. */
+  readonly resetIn: number;
+  constructor({ remaining, resetIn }: { remaining: number; resetIn: number }) {
+    super("RATE_LIMITED", "Rate limit exceeded");
+    this.remaining = remaining;
+    this.resetIn = resetIn;
+  }
+}
+
+/** A lock was not to be had in time. Thrown by `withLockOrThrow`. */
+export class LockError extends TabloomError {
+  override readonly name = "LockError";
+  readonly resource: string;
+  constructor({ resource }: { resource: string }) {
+    super("LOCKED", `Failed to acquire lock on resource: ${resource}`);
+    this.resource = resource;
+  }
+}
+
+/** A registry holds as many active entries as it may. */
+export class RegistryCapacityError extends CapacityError {
+  override readonly name: string = "RegistryCapacityError";
+}
+
+/** A registry's value is too large (UTF-8 bytes of its JSON text). */
+export class RegistryPayloadTooLargeError extends PayloadTooLargeError {
+  override readonly name: string = "RegistryPayloadTooLargeError";
+}
+
+/** An ephemeral store holds as many entries as it may. */
+export class EphemeralCapacityError extends CapacityError {
+  override readonly name: string = "EphemeralCapacityError";
+}
+
+/** An ephemeral value is too large (UTF-8 bytes of its JSON text). */
+export class EphemeralPayloadTooLargeError extends PayloadTooLargeError {
+  override readonly name: string = "EphemeralPayloadTooLargeError";
+}
+
+/** The user's `Store` could not write: quota, security. Memory is unchanged. */
+export class StoreWriteError extends TabloomError {
+  override readonly name = "StoreWriteError";
+  constructor(message: string, options?: TabloomErrorOptions) {
+    super("STORAGE", message, options);
+  }
+}
+
+/**
+ * Thrown by a job's handler: the job fails at once, whatever attempts are left.
+ *
+ * @example
+ * if (!user) throw new NonRetryableError("no such user");
+ */
+export class NonRetryableError extends Error {
+  override readonly name = "NonRetryableError";
 }
 
 /** An event of a topic does not fit the reader's schema. Thrown only with `invalidPayload: "throw"`. */
@@ -132,6 +193,8 @@ export const closedError = (what: string): TabloomError => new TabloomError("CLO
 /** An error as JSON. */
 export interface WireError {
   code: ErrorCode | "RANGE" | "UNEXPECTED";
+  /** The class, where a code has several. */
+  name?: string;
   message: string;
   retryable?: boolean;
   fields?: Record<string, unknown>;
@@ -140,11 +203,21 @@ export interface WireError {
 
 type Revive = (wire: WireError, fields: never, options: TabloomErrorOptions) => TabloomError;
 
-const revive: Partial<Record<ErrorCode, Revive>> = {
+/** By class name where a code has several, else by code. */
+const revive: Record<string, Revive | undefined> = {
   VALIDATION: (wire, fields: { issues?: ValidationIssue[] }, options) =>
     new ValidationError(wire.message, fields.issues, options),
   PAYLOAD_TOO_LARGE: (_, fields: { limitBytes: number; actualBytes: number }) => new PayloadTooLargeError(fields),
   CAPACITY: (_, fields: { bound: string; limit: number }) => new CapacityError(fields),
+  RegistryCapacityError: (_, fields: { bound: string; limit: number }) => new RegistryCapacityError(fields),
+  EphemeralCapacityError: (_, fields: { bound: string; limit: number }) => new EphemeralCapacityError(fields),
+  RegistryPayloadTooLargeError: (_, fields: { limitBytes: number; actualBytes: number }) =>
+    new RegistryPayloadTooLargeError(fields),
+  EphemeralPayloadTooLargeError: (_, fields: { limitBytes: number; actualBytes: number }) =>
+    new EphemeralPayloadTooLargeError(fields),
+  RATE_LIMITED: (_, fields: { remaining: number; resetIn: number }) => new RateLimitError(fields),
+  LOCKED: (_, fields: { resource: string }) => new LockError(fields),
+  StoreWriteError: (wire, _, options) => new StoreWriteError(wire.message, options),
   GAP: (_, fields: { after: string; firstAvailable: string }) => new GapError(fields),
 };
 
@@ -156,6 +229,7 @@ export function toWire(error: unknown): WireError {
     return {
       code: error.code,
       message: error.message,
+      ...(error.name in revive ? { name: error.name } : {}),
       ...(error.retryable === ERROR_CODES[error.code].retryable ? {} : { retryable: error.retryable }),
       ...(Object.keys(fields).length > 0 ? { fields } : {}),
       ...(error.cause === undefined ? {} : { cause: toWire(error.cause) }),
@@ -173,7 +247,7 @@ export function fromWire(wire: WireError): Error {
     ...(wire.cause === undefined ? {} : { cause: fromWire(wire.cause) }),
   };
   return (
-    revive[wire.code]?.(wire, (wire.fields ?? {}) as never, options) ??
+    revive[wire.name ?? wire.code]?.(wire, (wire.fields ?? {}) as never, options) ??
     new TabloomError(wire.code, wire.message, options)
   );
 }

@@ -1,8 +1,15 @@
-import type { Configs, Kind, TopicEvent } from "./commands.js";
+import type { Configs, Kind } from "./commands.js";
+import type { EphemeralEvents } from "./ephemeral.js";
+import type { JobEvents } from "./job.js";
+import type { RegistryEvents } from "./registry.js";
+import type { TopicEvents } from "./topic.js";
 
-/** What an instance announces after the commit of what caused it. */
+/**
+ * What an instance announces after the commit of what caused it. Kinds with an event log announce each of its events,
+ * so that a missing number shows.
+ */
 export type InstanceEvent =
-  { type: "topic.published"; event: TopicEvent } | { type: "instance.reconfigured"; config: Configs[Kind] };
+  { type: "instance.reconfigured"; config: Configs[Kind] } | TopicEvents | JobEvents | RegistryEvents | EphemeralEvents;
 
 /** One event on the event channel: which instance, the log's head after it, and what happened. */
 export interface FeedEvent {

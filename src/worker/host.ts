@@ -1,4 +1,4 @@
-import type { Announced, Settled } from "../engine/call.js";
+import { type Announced, type Settled, noneOf } from "../engine/call.js";
 import { Space } from "../engine/space.js";
 import type { Turn, Write } from "../engine/turn.js";
 import type { Body, OpenBody } from "../protocol/commands.js";
@@ -12,6 +12,7 @@ import { Checkpoints } from "./checkpoints.js";
 import { Committer } from "./committer.js";
 import { FanOut } from "./fan-out.js";
 import { Liveness } from "./liveness.js";
+import { Regroup } from "./regroup.js";
 import { type Exchange, type HubCall, Session, parseSessionRow } from "./session.js";
 
 export interface HostOptions {
@@ -32,6 +33,7 @@ export class Host {
   readonly #listeners = new Map<string, number>();
   readonly #alarm = new Alarm(() => this.#wake());
   readonly #liveness: Liveness;
+  readonly #regroup = new Regroup((held) => this.#regrouped(held));
   readonly #fanOut: FanOut;
   readonly #checkpointer: Checkpointer;
   #committer!: Committer;
@@ -83,6 +85,7 @@ export class Host {
     this.#checkpointer.seed(loaded);
     for (const owner of this.#space.restore(rows)) this.#liveness.watch(owner);
     this.#restoreSessions(rows);
+    for (const tab of await this.#regroup.begin(this.#options.space)) this.#liveness.watch(tab);
     this.#alarm.set(this.#space.dueAt(), this.#now());
     this.#checkpoints.soon();
   }
@@ -91,6 +94,7 @@ export class Host {
     this.#testClock ||= frame.testClock === true;
     this.#session(frame.tab).present = true;
     this.#liveness.watch(frame.tab);
+    this.#regroup.greeted(frame.tab);
     this.#options.onTabs();
   }
 
@@ -108,8 +112,10 @@ export class Host {
       for (const call of frame.calls) this.#receiveCall(session, call, exchange, now);
       for (const seq of frame.cancel ?? []) {
         const call = session.find(seq);
-        if (call) this.#space.cancel(call, now, true);
+        if (call && this.#regroup.cancel(call)) this.#space.settle(call, noneOf(call));
+        else if (call) this.#space.cancel(call, now, true);
       }
+      this.#regroup.heard(frame.tab);
       this.#settle();
       session.flush(exchange, this.epoch);
       // Nothing of its own to answer: what it cancelled is answered where it was asked.
@@ -148,6 +154,7 @@ export class Host {
     this.#alarm.clear();
     (this.#checkpoints as Checkpoints | undefined)?.close();
     this.#liveness.close();
+    this.#regroup.close();
     this.#fanOut.close();
     this.#options.journal.close();
     for (const session of this.#sessions.values()) session.reset(this.epoch);
@@ -172,7 +179,7 @@ export class Host {
         session.answer(call, earlier, this.#space);
       } else if (this.#committer.refuses(op, now)) {
         session.answer(call, { ok: false, error: quotaError() }, this.#space);
-      } else if (!this.#committer.defers(call)) this.#space.run(call, now);
+      } else if (!this.#regroup.holds(call) && !this.#committer.defers(call)) this.#space.run(call, now);
     } catch (error) {
       const call = this.#makeCall(session, [seq, ref, op, body], exchange, now, this.#space.nowhere);
       session.answer(call, { ok: false, error }, this.#space);
@@ -190,7 +197,7 @@ export class Host {
     }
     const instance = session.open(ref, body, this.#space, now);
     const call = this.#makeCall(session, [seq, ref, "instance.open", body], exchange, now);
-    this.#space.settleOpened(call, { ok: true, value: { durability: instance.durability } });
+    this.#space.settle(call, { durability: instance.durability });
   }
 
   /** `instance`: for calls that reached none, what stands for it. */
@@ -226,6 +233,12 @@ export class Host {
     if (call.instance.gone) call.session.answer(call, { ok: false, error: quotaError() }, this.#space);
     else this.#space.run(call, this.#now());
     call.session.flush(call.exchange, this.epoch);
+  }
+
+  #regrouped(held: HubCall[]): void {
+    const now = this.#now();
+    for (const call of held) if (!this.#committer.defers(call)) this.#space.run(call, now);
+    this.#settle();
   }
 
   #refuse(call: HubCall, error: TabloomError): void {
@@ -323,6 +336,7 @@ export class Host {
       this.#sessions.delete(tab);
     }
     this.#space.release({ owner: tab, died }, now);
+    this.#regroup.drop(tab);
     this.#settle();
     if (session?.present) this.#options.onTabs();
   }

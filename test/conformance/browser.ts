@@ -10,7 +10,7 @@ const connect = (space: string): ReturnType<typeof entry.connect> => entry.conne
 
 /** Made at their first case and kept: a space costs a worker. */
 const makers = {
-  "hub+indexeddb": () => createWorld({ name: "hub+indexeddb", entry: entry as Entry, connect }),
+  "hub+indexeddb": () => createWorld({ name: "hub+indexeddb", entry: entry as Entry, connect, durability: "relaxed" }),
   "hub+memory": () => createWorld({ name: "hub+memory", entry: entry as Entry, connect, durability: "memory" }),
 };
 

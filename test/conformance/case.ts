@@ -13,8 +13,14 @@ export interface World {
   readonly name: string;
   readonly backend: Backend;
   /** The factories bound to this backend, and the rest of the entry as it is. */
+  readonly ratelimit: Entry["ratelimit"];
+  readonly mutex: Entry["mutex"];
   readonly queue: Entry["queue"];
   readonly topic: Entry["topic"];
+  readonly job: Entry["job"];
+  readonly scheduler: Entry["scheduler"];
+  readonly registry: Entry["registry"];
+  readonly ephemeral: Entry["ephemeral"];
   readonly entry: Entry;
   /** Moves the backend's clock; what is due by then has happened when this resolves. */
   advance(ms: number): Promise<void>;
@@ -28,7 +34,8 @@ export interface World {
   close(): Promise<void>;
 }
 
-export type Primitive = "queue" | "topic" | "retry";
+export type Primitive =
+  "retry" | "ratelimit" | "mutex" | "queue" | "topic" | "job" | "scheduler" | "registry" | "ephemeral";
 
 export interface Case {
   readonly primitive: Primitive;
@@ -74,12 +81,20 @@ export function createWorld(options: WorldOptions, space: string = nextId("space
     opened.push(world);
     return world;
   };
+  const bound = <Factory extends (options: never) => unknown>(factory: Factory): Factory =>
+    ((settings: object) => factory({ ...defaults, ...settings } as never)) as unknown as Factory;
   return {
     name,
     backend,
     entry,
-    queue: (settings) => entry.queue({ ...defaults, ...settings }),
-    topic: (settings) => entry.topic({ ...defaults, ...settings }),
+    ratelimit: bound(entry.ratelimit),
+    mutex: bound(entry.mutex),
+    queue: bound(entry.queue),
+    topic: bound(entry.topic),
+    job: bound(entry.job),
+    scheduler: bound(entry.scheduler),
+    registry: bound(entry.registry),
+    ephemeral: bound(entry.ephemeral),
     advance: (ms) => backend.advanceClock(ms),
     id: () => nextId("case"),
     tab: () => open(space),

@@ -37,6 +37,11 @@ export class FakeLocks {
     });
   }
 
+  query(): Promise<{ held: { name: string }[] }> {
+    const held = [...this.#queues].filter(([, queue]) => queue.length > 0).map(([name]) => ({ name }));
+    return Promise.resolve({ held });
+  }
+
   #leave(name: string, waiter: Waiter): void {
     const queue = this.#queues.get(name)!;
     const first = queue[0] === waiter;

@@ -1,0 +1,3 @@
+import { type Case, cases } from "./case.js";
+
+export const mutexCases: Case[] = cases("mutex", {});
