@@ -1,5 +1,4 @@
-import type { Body, CommandName, Durability } from "../protocol/commands.js";
-import { commandTraits } from "../protocol/commands.js";
+import type { Body, CommandName } from "../protocol/commands.js";
 import { AbortError, TabloomError, fromWire } from "../protocol/errors.js";
 import type { CallFrame, WireCall, WireReply } from "../protocol/frames.js";
 import type { CallOptions } from "./backend.js";
@@ -17,7 +16,6 @@ export interface PendingCall {
   readonly ref: number;
   readonly op: CommandName;
   readonly body: Body<CommandName>;
-  readonly durability: Durability;
   readonly deadlineAt: number;
   /** For waiting calls: until when, of this tab's monotonic clock. */
   readonly waitUntil: number;
@@ -40,7 +38,6 @@ export interface NewCall {
   ref: number;
   op: CommandName;
   body: Body<CommandName>;
-  durability: Durability;
   options?: CallOptions | undefined;
 }
 
@@ -55,6 +52,9 @@ export class Calls {
   readonly #bySignal = new WeakMap<AbortSignal, Set<PendingCall>>();
   #cancelled: number[] = [];
   #seq = 0;
+  /** Calls up to here were sent to some hub; and up to there to one whose memory is gone. */
+  #sentUpTo = 0;
+  #lostUpTo = 0;
   #inFlight = 0;
   #scheduled = false;
   #paused = true;
@@ -67,7 +67,7 @@ export class Calls {
   }
 
   add(call: NewCall): Promise<unknown> {
-    const { ref, op, body, durability, options } = call;
+    const { ref, op, body, options } = call;
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(new AbortError(signal.reason));
     return new Promise((resolve, reject) => {
@@ -77,7 +77,6 @@ export class Calls {
         ref,
         op,
         body,
-        durability,
         options,
         seq: ++this.#seq,
         deadlineAt: now + waitMs + DEADLINE_MS,
@@ -132,31 +131,19 @@ export class Calls {
 
   /**
    * A hub answers again. Everything unanswered is sent again before anything new; `addFirst` adds the calls
-   * that must come before (opening instances). When the hub's memory is another, what changed memory-only state is rejected: it may
-   * or may not have run, and nobody knows any more.
+   * that must come before (opening instances). When the hub's memory is another, it is told which calls its predecessor
+   * may have run: it rejects those that changed memory-only state, for nobody knows any more.
    */
   resume(addFirst: () => void, memoryLost: boolean): void {
     this.#outgoing.length = 0;
     this.#cancelled = [];
+    if (memoryLost) this.#lostUpTo = this.#sentUpTo;
     const again = [...this.#pending.values()];
     addFirst();
     for (const pending of again) {
       // A claim that was given up may have been granted: asked again without waiting, it is found and handed back.
       if (pending.abandoned && !pending.options?.onLate) this.#remove(pending);
-      else if (
-        memoryLost &&
-        pending.sent &&
-        pending.durability === "memory" &&
-        commandTraits[pending.op].resend === "once"
-      ) {
-        this.#remove(pending);
-        pending.reject(
-          new TabloomError(
-            "EPOCH_CHANGED",
-            `the hub died while ${pending.op} was under way; its memory-only state is gone`,
-          ),
-        );
-      } else {
+      else {
         pending.sent = false;
         this.#outgoing.push(pending);
       }
@@ -206,7 +193,13 @@ export class Calls {
     const below = this.#pending.keys().next().value ?? this.#seq + 1;
     const cancel = this.#cancelled;
     this.#cancelled = [];
-    this.#options.send(cancel.length > 0 ? { below, calls, cancel } : { below, calls });
+    this.#sentUpTo = Math.max(this.#sentUpTo, batch.at(-1)?.seq ?? 0);
+    this.#options.send({
+      below,
+      calls,
+      ...(cancel.length > 0 ? { cancel } : {}),
+      ...(below <= this.#lostUpTo ? { lost: this.#lostUpTo } : {}),
+    });
   }
 
   #abandon(pending: PendingCall, error: Error): void {

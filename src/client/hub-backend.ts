@@ -1,4 +1,4 @@
-import type { Body, CommandName, Durability, Kind, Reply } from "../protocol/commands.js";
+import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
 import { TabloomError, closedError } from "../protocol/errors.js";
 import type { CallFrame, HubStatus, ReplyFrame, Welcome } from "../protocol/frames.js";
 import { randomText } from "../protocol/ids.js";
@@ -124,8 +124,7 @@ class HubBackend implements Backend {
     if (this.#failure) throw this.#failure;
     this.#connect();
     this.#open(port);
-    const { durability } = port.spec;
-    return this.#calls.add({ ref: port.ref, op, body, durability, options }) as Promise<Reply<Op>>;
+    return this.#calls.add({ ref: port.ref, op, body, options }) as Promise<Reply<Op>>;
   }
 
   #listen(port: OpenPort, listener: FeedListener): () => void {
@@ -138,7 +137,7 @@ class HubBackend implements Backend {
   }
 
   #tellListening({ ref }: OpenPort, on: boolean): void {
-    this.#calls.add({ ref, op: "instance.listen", body: { on }, durability: "memory" }).catch(() => {});
+    this.#calls.add({ ref, op: "instance.listen", body: { on } }).catch(() => {});
   }
 
   #open(port: OpenPort): void {
@@ -220,12 +219,11 @@ class HubBackend implements Backend {
     }
   }
 
-  #reassert({ ref, spec }: OpenPort, told: Reassertion | undefined): void {
+  #reassert({ ref }: OpenPort, told: Reassertion | undefined): void {
     if (told === undefined) return;
     const { op, body, answered, refused } = told;
-    const { durability } = spec;
     this.#calls
-      .add({ ref, op, body, durability })
+      .add({ ref, op, body })
       .then((reply) => answered?.(reply as never))
       .catch(refused);
   }
@@ -268,9 +266,9 @@ function isolated(run: () => void): void {
   }
 }
 
-function openCall({ ref, spec }: OpenPort): NewCall & { durability: Durability } {
+function openCall({ ref, spec }: OpenPort): NewCall {
   const { name, config, durability } = spec;
-  return { ref, op: "instance.open", body: { name, config, durability, seed: randomText(8) }, durability };
+  return { ref, op: "instance.open", body: { name, config, durability, seed: randomText(8) } };
 }
 
 function defaultWorker({ name }: { name: string }): SharedWorker {

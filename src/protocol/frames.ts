@@ -51,6 +51,8 @@ export interface CallFrame {
   calls: WireCall[];
   /** Sequences of waiting calls that their caller gave up. */
   cancel?: number[];
+  /** Calls up to this one were sent to a hub whose memory is gone. */
+  lost?: number;
 }
 
 export interface PingFrame {

@@ -13,7 +13,7 @@ import { Committer } from "./committer.js";
 import { FanOut } from "./fan-out.js";
 import { Liveness } from "./liveness.js";
 import { Regroup } from "./regroup.js";
-import { type Exchange, type HubCall, Session, parseSessionRow } from "./session.js";
+import { type Exchange, type HubCall, Session, leavesNoTrace, parseSessionRow } from "./session.js";
 
 export interface HostOptions {
   space: string;
@@ -109,7 +109,7 @@ export class Host {
       const exchange: Exchange = { open: true, replies: [], resolve };
       session.settleBelow(frame.below);
       const now = this.#now();
-      for (const call of frame.calls) this.#receiveCall(session, call, exchange, now);
+      for (const call of frame.calls) this.#receiveCall(session, call, { exchange, now, lost: frame.lost ?? 0 });
       for (const seq of frame.cancel ?? []) {
         const call = session.find(seq);
         if (call && this.#regroup.cancel(call)) this.#space.settle(call, noneOf(call));
@@ -162,7 +162,11 @@ export class Host {
 
   // --- Calls ------------------------------------------------------------------------------------------------------
 
-  #receiveCall(session: Session, [seq, ref, op, body]: WireCall, exchange: Exchange, now: number): void {
+  #receiveCall(
+    session: Session,
+    [seq, ref, op, body]: WireCall,
+    { exchange, now, lost }: { exchange: Exchange; now: number; lost: number },
+  ): void {
     if (session.repeat(seq, exchange)) return;
     try {
       if (op === "instance.open") return this.#open(session, { seq, ref, body: body as OpenBody }, exchange, now);
@@ -177,6 +181,8 @@ export class Host {
         // It is on disk already.
         call.noted = true;
         session.answer(call, earlier, this.#space);
+      } else if (seq <= lost && leavesNoTrace(call)) {
+        session.answer(call, { ok: false, error: epochError(op) }, this.#space);
       } else if (this.#committer.refuses(op, now)) {
         session.answer(call, { ok: false, error: quotaError() }, this.#space);
       } else if (!this.#regroup.holds(call) && !this.#committer.defers(call)) this.#space.run(call, now);
@@ -360,4 +366,8 @@ export class Host {
 
 function quotaError(): TabloomError {
   return new TabloomError("QUOTA", "the origin's storage is full");
+}
+
+function epochError(op: string): TabloomError {
+  return new TabloomError("EPOCH_CHANGED", `the hub died while ${op} was under way; its memory-only state is gone`);
 }

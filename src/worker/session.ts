@@ -281,3 +281,8 @@ function replyKey(tab: string, seq: number): string {
 function wireError(error: unknown): WireError {
   return error instanceof Error ? toWire(error) : (error as WireError);
 }
+
+/** Whether the effect of this call, had it run at a hub whose memory is gone, would be unknown. */
+export function leavesNoTrace({ op, instance }: HubCall): boolean {
+  return commandTraits[op].resend === "once" && instance.durability === "memory";
+}

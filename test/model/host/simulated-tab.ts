@@ -63,7 +63,7 @@ export class SimulatedTab {
     const made: Made<Op> = { tab: this, ref, op, body, outcome: undefined };
     this.made.push(made as unknown as Made);
     const onLate = (late: never): void => this.#handBack(made as unknown as Made, late);
-    this.#calls.add({ ref, op, body, durability: "relaxed", options: { signal, onLate } }).then(
+    this.#calls.add({ ref, op, body, options: { signal, onLate } }).then(
       (value) => (made.outcome = { value: value as Reply<Op> }),
       (error: unknown) => (made.outcome = { error: error as { code?: string } }),
     );
@@ -132,5 +132,5 @@ export class SimulatedTab {
 }
 
 function openCall(ref: number): NewCall {
-  return { ref, op: "instance.open", body: INSTANCES[ref]!, durability: "relaxed" };
+  return { ref, op: "instance.open", body: INSTANCES[ref]! };
 }
