@@ -44,10 +44,13 @@ const tab: UserConfig = {
     target: "es2022",
     sourcemap: true,
     minify: false,
-    lib: { entry: { index: "src/index.ts", memory: "src/memory.ts" }, formats: ["es"] },
+    lib: {
+      entry: { index: "src/index.ts", memory: "src/memory.ts", "worker-entry": "src/worker.ts" },
+      formats: ["es"],
+    },
     rolldownOptions: {
       // Flat, because the chunk that starts the worker must lie beside worker.js.
-      output: { entryFileNames: "[name].js", chunkFileNames: "shared.js" },
+      output: { entryFileNames: "[name].js", chunkFileNames: "shared-[hash].js" },
       experimental: { nativeMagicString: true },
     },
   },
@@ -61,7 +64,7 @@ const worker: UserConfig = {
     target: "es2022",
     sourcemap: true,
     emptyOutDir: false,
-    lib: { entry: { worker: "src/worker.ts" }, formats: ["es"] },
+    lib: { entry: { worker: "src/hub.ts" }, formats: ["es"] },
     // Vite leaves whitespace in ES libraries; nobody bundles this file again, so it is minified here.
     rolldownOptions: { output: { entryFileNames: "worker.js", codeSplitting: false, minify: true } },
   },

@@ -10,8 +10,10 @@ import { createRegistryFactory } from "./client/registry.js";
 import { createSchedulerFactory } from "./client/scheduler.js";
 import { createTopicFactory } from "./client/topic.js";
 import { type HubOptions, createHubBackend } from "./client/hub-backend.js";
+import { sharedWorkerDialer } from "./client/shared-worker.js";
 
-const flavour = /*#__PURE__*/ createFlavour(() => createHubBackend());
+const hubBackend = (options: HubOptions = {}): Backend => createHubBackend(options, sharedWorkerDialer(options.worker));
+const flavour = /*#__PURE__*/ createFlavour(() => hubBackend());
 
 /**
  * Names the space that handles of this entry use by default. Nothing is started before the first call.
@@ -21,7 +23,7 @@ const flavour = /*#__PURE__*/ createFlavour(() => createHubBackend());
  * const backend = connect({ space: "my-app" });
  * backend.onStatus(({ state, tabs }) => console.log(state, tabs));
  */
-export const connect = (options?: HubOptions): Backend => flavour.connect(() => createHubBackend(options));
+export const connect = (options?: HubOptions): Backend => flavour.connect(() => hubBackend(options));
 export const ratelimit = /*#__PURE__*/ createRatelimitFactory(flavour);
 export const mutex = /*#__PURE__*/ createMutexFactory(flavour);
 export const queue = /*#__PURE__*/ createQueueFactory(flavour);

@@ -48,3 +48,5 @@ export {
   type ValidationIssue,
 } from "../protocol/errors.js";
 export type { Json, Jsonify } from "../protocol/json.js";
+export { type Inspector, inspect } from "./inspect.js";
+export type { InstanceInfo, InstanceName, Kind, TraceEntry } from "../protocol/commands.js";

@@ -70,6 +70,8 @@ export interface Backend {
   /** Called after every change of `status`; returns how to stop. */
   onStatus(listener: (status: BackendStatus) => void): () => void;
   port<K extends Kind>(spec: InstanceSpec<K>): Port;
+  /** The space itself: `space.*` commands, and its trace to those who listen. */
+  readonly root: Port;
   /** Hands back what this tab holds; calls then reject with `CLOSED`. */
   close(): Promise<void>;
   /** Moves the backend's clock. Only for backends made with `testClock`. */

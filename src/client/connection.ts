@@ -13,7 +13,8 @@ import type { ClientFrame, HelloFrame, HubStatus, Welcome } from "../protocol/fr
 import { randomText } from "../protocol/ids.js";
 import { PROTOCOL, names } from "../protocol/names.js";
 import { type Broadcast, joinBroadcast } from "../transport/broadcast.js";
-import { type HubLink, connectHub } from "../transport/comlink.js";
+import type { HubLink } from "../transport/comlink.js";
+import type { Dialer } from "./dialer.js";
 
 const ANSWER_WITHIN_MS = 2000;
 const RETRY_DELAY_MS = 50;
@@ -24,7 +25,7 @@ const FAILURES_BEFORE_WARNING = 1;
 export interface ConnectionOptions {
   space: string;
   testClock: boolean;
-  worker: (options: { name: string }) => SharedWorker;
+  dialer: Dialer;
   onConnected(welcome: Welcome): void;
   onDisconnected(): void;
   /** The hub answered a ping. */
@@ -49,7 +50,7 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     addEventListener("pageshow", this.#onShown);
-    document.addEventListener("visibilitychange", this.#onShown);
+    globalThis.document?.addEventListener("visibilitychange", this.#onShown);
     this.#control = joinBroadcast(names.controlChannel(options.space), (text) => {
       const { generation } = JSON.parse(text) as { generation?: number };
       if (generation !== undefined && generation > this.#generation) void this.check(generation);
@@ -86,7 +87,7 @@ export class Connection {
 
   async close(): Promise<void> {
     removeEventListener("pageshow", this.#onShown);
-    document.removeEventListener("visibilitychange", this.#onShown);
+    globalThis.document?.removeEventListener("visibilitychange", this.#onShown);
     this.#control.close();
     if (this.#link) await Promise.race([this.send({ kind: "goodbye", tab: this.tab }), pause(ANSWER_WITHIN_MS)]);
     this.#drop();
@@ -136,20 +137,16 @@ export class Connection {
   }
 
   async #attempt(): Promise<Welcome> {
-    const { space, worker, testClock } = this.#options;
-    const shared = worker({ name: names.worker(space, "module", this.#generation) });
-    const failed = new Promise<never>((_, reject) => {
-      shared.addEventListener("error", () =>
-        reject(new TabloomError("UNAVAILABLE", "the worker script could not be loaded")),
-      );
-    });
-    this.#link = connectHub(shared.port);
+    const { space, dialer, testClock } = this.#options;
+    const { link, failed } = dialer.dial(names.worker(space, "module", this.#generation));
+    this.#link = link;
     const hello: HelloFrame = {
       kind: "hello",
       tab: this.tab,
       protocol: PROTOCOL,
       version: __VERSION__,
       ...(testClock ? { testClock } : {}),
+      ...(dialer.own ? { own: true } : {}),
     };
     const text = await Promise.race([this.send(hello), failed, timeout(ANSWER_WITHIN_MS)]);
     const welcome = JSON.parse(text) as Welcome;

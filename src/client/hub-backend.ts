@@ -1,11 +1,12 @@
 import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
 import { TabloomError, closedError } from "../protocol/errors.js";
-import type { CallFrame, HubStatus, ReplyFrame, Welcome } from "../protocol/frames.js";
+import { type CallFrame, type HubStatus, type ReplyFrame, SPACE_REF, type Welcome } from "../protocol/frames.js";
 import { randomText } from "../protocol/ids.js";
 import { instanceKey } from "../protocol/names.js";
 import type { Backend, BackendStatus, CallOptions, FeedListener, InstanceSpec, Port, Reassertion } from "./backend.js";
 import { Calls, type NewCall } from "./calls.js";
 import { Connection } from "./connection.js";
+import type { Dialer } from "./dialer.js";
 import { Feed } from "./feed.js";
 
 export interface HubOptions {
@@ -27,7 +28,8 @@ export interface HubOptions {
 interface OpenPort {
   readonly ref: number;
   readonly key: string;
-  readonly spec: InstanceSpec;
+  /** undefined: the space itself, which is always open. */
+  readonly spec: InstanceSpec | undefined;
   /** Some call needed it: every later hub gets an open before anything else. */
   used: boolean;
   /** The current hub was asked to open it, and has not refused. */
@@ -37,11 +39,12 @@ interface OpenPort {
 }
 
 /** The hub of a space, shared by every tab of this origin. */
-export function createHubBackend(options: HubOptions = {}): Backend {
-  return new HubBackend(options);
+export function createHubBackend(options: HubOptions, dialer: Dialer): Backend {
+  return new HubBackend(options, dialer);
 }
 
 class HubBackend implements Backend {
+  readonly root: Port;
   #status: BackendStatus = {
     mode: "shared-worker",
     state: "connecting",
@@ -53,6 +56,7 @@ class HubBackend implements Backend {
     version: __VERSION__,
   };
   readonly #options: HubOptions;
+  readonly #dialer: Dialer;
   readonly #statusListeners = new Set<(status: BackendStatus) => void>();
   readonly #calls = new Calls({
     send: (frame) => this.#send(frame),
@@ -66,9 +70,19 @@ class HubBackend implements Backend {
   /** Made by the first call, so that importing and making handles does nothing. */
   #connection: Connection | undefined;
 
-  constructor(options: HubOptions) {
+  constructor(options: HubOptions, dialer: Dialer) {
     this.#options = options;
+    this.#dialer = dialer;
     this.#feed = new Feed(options.space ?? "default");
+    this.#ports.set("", {
+      ref: SPACE_REF,
+      key: "",
+      spec: undefined,
+      used: false,
+      opened: true,
+      reassertions: new Set(),
+    });
+    this.root = this.#portOf(this.#ports.get("")!);
     if (options.onStatus) this.#statusListeners.add(options.onStatus);
   }
 
@@ -85,7 +99,7 @@ class HubBackend implements Backend {
     const key = instanceKey(spec.name);
     const settings = JSON.stringify([key, spec.config, spec.durability]);
     const port: OpenPort = this.#ports.get(settings) ?? {
-      ref: this.#ports.size + 1,
+      ref: this.#ports.size,
       key,
       spec,
       used: false,
@@ -93,6 +107,10 @@ class HubBackend implements Backend {
       reassertions: new Set(),
     };
     this.#ports.set(settings, port);
+    return this.#portOf(port);
+  }
+
+  #portOf(port: OpenPort): Port {
     return {
       call: (op, body, options) => this.#call(port, op, body, options),
       listen: (listener) => this.#listen(port, listener),
@@ -142,9 +160,9 @@ class HubBackend implements Backend {
 
   #open(port: OpenPort): void {
     port.used = true;
-    if (port.opened) return;
+    if (port.opened || port.spec === undefined) return;
     port.opened = true;
-    this.#calls.add(openCall(port)).catch(() => {
+    this.#calls.add(openCall(port.ref, port.spec)).catch(() => {
       // The call that needed it gets the same error. The next one tries again.
       port.opened = false;
     });
@@ -174,11 +192,11 @@ class HubBackend implements Backend {
 
   #connect(): void {
     if (this.#connection) return;
-    assertBrowser();
+    this.#dialer.assertAvailable();
     this.#connection = new Connection({
       space: this.#options.space ?? "default",
       testClock: this.#options.testClock ?? false,
-      worker: this.#options.worker ?? defaultWorker,
+      dialer: this.#dialer,
       onConnected: (welcome) => this.#connected(welcome),
       onDisconnected: () => {
         this.#calls.pause();
@@ -212,7 +230,7 @@ class HubBackend implements Backend {
   #reopen(): void {
     for (const port of this.#ports.values()) {
       if (!port.used) continue;
-      port.opened = false;
+      port.opened = port.spec === undefined;
       this.#open(port);
       if (this.#feed.hears(port.key)) this.#tellListening(port, true);
       for (const tell of port.reassertions) this.#reassert(port, tell());
@@ -266,24 +284,7 @@ function isolated(run: () => void): void {
   }
 }
 
-function openCall({ ref, spec }: OpenPort): NewCall {
+function openCall(ref: number, spec: InstanceSpec): NewCall {
   const { name, config, durability } = spec;
   return { ref, op: "instance.open", body: { name, config, durability, seed: randomText(8) } };
-}
-
-function defaultWorker({ name }: { name: string }): SharedWorker {
-  return new SharedWorker(__WORKER_URL__, { type: "module", name });
-}
-
-function assertBrowser(): void {
-  const missing = [
-    typeof document === "object" ? "" : "a window",
-    typeof SharedWorker === "function" ? "" : "SharedWorker",
-    typeof navigator === "object" && "locks" in navigator ? "" : "Web Locks (a secure context)",
-  ].filter(Boolean);
-  if (missing.length === 0) return;
-  throw new TabloomError(
-    "UNAVAILABLE",
-    `tabloom needs ${missing.join(", ")} here; on a server, in tests and in one tab use "tabloom/memory"`,
-  );
 }

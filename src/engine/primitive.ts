@@ -73,6 +73,8 @@ export interface Primitive<State, K extends Kind> {
   /** Has lasting tables, so that instances are registered whatever their durability. */
   readonly lasting?: true;
   readonly rules: Rules<State, K>;
+  /** What it holds, at most so much of it, for those who look on. */
+  peek?(state: State, limit: number, ctx: Context): Json[];
   /** When `wake` has something to do, or Infinity. */
   dueAt(state: State): number;
   /** Does what time brings, up to `ctx.now`. */

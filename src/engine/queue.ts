@@ -13,10 +13,12 @@
  * - Older than `maxMessageAgeMs` at the front of a line: dead ("expired").
  * - When the dead-letter queue is full a dying message goes on being delivered: nothing is dropped to make room.
  */
-import type { Body, QueueConfig, QueueDelivery, QueueItem, QueuePeek } from "../protocol/commands.js";
+import type { Body, QueueConfig, QueueDelivery, QueueItem } from "../protocol/commands.js";
 import { CapacityError, PayloadTooLargeError } from "../protocol/errors.js";
+import type { Json } from "../protocol/json.js";
 import type { Context, Primitive, StoredRows } from "./primitive.js";
 import { bury, forgetOldDead, queueDeadRules } from "./queue-dead.js";
+import { peekMessages } from "./queue-peek.js";
 import {
   type LeasedPlace,
   type Message,
@@ -61,6 +63,7 @@ export const queue: Primitive<QueueState, "queue"> = {
   *owners(state) {
     for (const message of state.byDelivery.values()) yield (message.place as LeasedPlace).by;
   },
+  peek: (state, limit) => peekMessages(state, limit) as unknown as Json[],
   rules: {
     "queue.send": {
       run: send,
@@ -151,7 +154,7 @@ export const queue: Primitive<QueueState, "queue"> = {
         paused: state.paused,
       }),
     },
-    "queue.peek": { run: (state, { limit }) => peek(state, limit) },
+    "queue.peek": { run: (state, { limit }) => peekMessages(state, limit) },
     ...queueDeadRules,
   },
 };
@@ -350,28 +353,6 @@ function wake(state: QueueState, ctx: Context): void {
   for (let old; (old = state.ready.frontBefore(now - state.config.maxMessageAgeMs));) {
     if (!bury(state, ctx, old, "expired")) return;
   }
-}
-
-function peek(state: QueueState, limit: number): QueuePeek[] {
-  const found: QueuePeek[] = [];
-  const look = (message: Message): boolean => {
-    const place = message.place!;
-    found.push({
-      messageId: message.messageId,
-      data: message.data,
-      at: place.at,
-      attempt: place.attempts,
-      priority: message.priority,
-      ...(message.orderingKey === undefined ? {} : { orderingKey: message.orderingKey }),
-      ...(place.at === "leased" ? { untilAt: place.untilAt, by: place.by } : {}),
-      ...(place.at === "delayed" ? { untilAt: place.dueAt } : {}),
-    });
-    return found.length < limit;
-  };
-  for (const message of state.byDelivery.values()) if (!look(message)) return found;
-  for (const message of state.ready.list()) if (!look(message)) return found;
-  for (const { message } of state.delayed.live()) if (!look(message)) return found;
-  return found;
 }
 
 function restore(state: QueueState, rows: StoredRows): void {

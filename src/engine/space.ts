@@ -18,7 +18,8 @@ import { DueHeap } from "./due-heap.js";
 import type { Instance } from "./instance.js";
 import { Instances, type Registration, assertCompatible, isSame, registrationOf, registrations } from "./instances.js";
 import { Parking } from "./parking.js";
-import type { AnyPrimitive, Context, Released, StoredRows, Table } from "./primitive.js";
+import type { Context, Released, StoredRows, Table } from "./primitive.js";
+import { rootInstance } from "./space-rules.js";
 import { Turn, groupRows } from "./turn.js";
 
 const MAX_INSTANCES = 100_000;
@@ -54,23 +55,8 @@ export class Space implements Context {
 
   constructor({ durable = true }: SpaceOptions = {}) {
     this.#durable = durable;
-    // Registrations are changes of the space itself; instance 0 stands for it.
-    this.#root = {
-      number: 0,
-      key: "",
-      name: { prefix: "", kind: "queue", tenantId: "", id: "" },
-      seed: "",
-      primitive: { dueAt: () => Infinity } as unknown as AnyPrimitive,
-      state: this.#instances,
-      config: {} as never,
-      durability: "relaxed",
-      changedIn: 0,
-      dueAt: Infinity,
-      alarmAt: Infinity,
-      lanes: new Map(),
-      waiters: 0,
-      gone: false,
-    };
+    // Registrations are changes of the space itself.
+    this.#root = rootInstance(this.#instances);
     this.#current = this.#root;
   }
 
@@ -136,8 +122,8 @@ export class Space implements Context {
     this.#settle(call, { ok: true, value });
   }
 
-  /** Stands for the instance of calls that never reached one. */
-  get nowhere(): Instance {
+  /** The space itself: the instance of its own commands, and of calls that never reached another. */
+  get root(): Instance {
     return this.#root;
   }
 

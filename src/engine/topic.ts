@@ -21,6 +21,7 @@ import type {
   TopicStats,
 } from "../protocol/commands.js";
 import { PayloadTooLargeError } from "../protocol/errors.js";
+import type { Json } from "../protocol/json.js";
 import type { Context, Primitive, StoredRows } from "./primitive.js";
 import {
   type Group,
@@ -51,6 +52,10 @@ export const topic: Primitive<TopicState, "topic"> = {
     state.config = config;
   },
   restore,
+  peek: (state, limit, ctx) =>
+    state.log
+      .after(state.log.head - limit, limit, ctx.now - state.config.retentionMs)
+      .map(eventOf) as unknown as Json[],
   dueAt(state) {
     const oldest = state.log.events.first();
     const trimAt = oldest ? oldest.publishedAt + state.config.retentionMs + 1 : Infinity;

@@ -12,6 +12,7 @@ import { setLongTimeout } from "../client/signals.js";
 import type { Call, Outcome } from "../engine/call.js";
 import type { Instance } from "../engine/instance.js";
 import { Space } from "../engine/space.js";
+import { traceOf } from "../engine/trace.js";
 import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
 import { AbortError, TabloomError, closedError } from "../protocol/errors.js";
 
@@ -70,6 +71,14 @@ class MemoryBackend implements Backend {
       call: (op, body, options) => this.#call(open(), op, body, options),
       listen: (listener) => this.#listen(open().key, listener),
       // This memory is the only one there will be.
+      reassert: () => () => {},
+    };
+  }
+
+  get root(): Port {
+    return {
+      call: (op, body, options) => this.#call(this.#space.root, op, body, options),
+      listen: (listener) => this.#listen("", listener),
       reassert: () => () => {},
     };
   }
@@ -160,7 +169,8 @@ class MemoryBackend implements Backend {
       memoryCall.outcome = outcome;
       memoryCall.answer?.(outcome);
     }
-    for (const { event } of announced) {
+    const told = this.#listeners.has("") ? [...announced, ...traceOf(settled, announced, this.#now())] : announced;
+    for (const { event } of told) {
       for (const listener of this.#listeners.get(event.instance) ?? []) listener.event(event.event, event.n);
     }
     this.#arm();

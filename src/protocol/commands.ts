@@ -5,6 +5,7 @@ import { type QueueCommands, type QueueConfig, queueTraits } from "./queue.js";
 import { type RatelimitCommands, type RatelimitConfig, ratelimitTraits } from "./ratelimit.js";
 import { type RegistryCommands, type RegistryConfig, registryTraits } from "./registry.js";
 import { type SchedulerCommands, type SchedulerConfig, schedulerTraits } from "./scheduler.js";
+import { type SpaceCommands, spaceTraits } from "./space.js";
 import { type TopicCommands, type TopicConfig, topicTraits } from "./topic.js";
 import { type CommandTraits, read } from "./traits.js";
 
@@ -57,6 +58,7 @@ export interface InstanceCommands {
 export interface Commands
   extends
     InstanceCommands,
+    SpaceCommands,
     RatelimitCommands,
     MutexCommands,
     QueueCommands,
@@ -73,6 +75,7 @@ export type Reply<Op extends CommandName> = Commands[Op]["reply"];
 export const commandTraits: Readonly<Record<CommandName, CommandTraits>> = {
   "instance.open": { resend: "rerun", grows: true },
   "instance.listen": read,
+  ...spaceTraits,
   ...ratelimitTraits,
   ...mutexTraits,
   ...queueTraits,
@@ -90,4 +93,5 @@ export type * from "./queue.js";
 export type * from "./ratelimit.js";
 export type * from "./registry.js";
 export type * from "./scheduler.js";
+export type * from "./space.js";
 export type * from "./topic.js";

@@ -2,6 +2,7 @@ import type { Configs, Kind } from "./commands.js";
 import type { EphemeralEvents } from "./ephemeral.js";
 import type { JobEvents } from "./job.js";
 import type { RegistryEvents } from "./registry.js";
+import type { SpaceEvents } from "./space.js";
 import type { TopicEvents } from "./topic.js";
 
 /**
@@ -9,7 +10,12 @@ import type { TopicEvents } from "./topic.js";
  * so that a missing number shows.
  */
 export type InstanceEvent =
-  { type: "instance.reconfigured"; config: Configs[Kind] } | TopicEvents | JobEvents | RegistryEvents | EphemeralEvents;
+  | { type: "instance.reconfigured"; config: Configs[Kind] }
+  | SpaceEvents
+  | TopicEvents
+  | JobEvents
+  | RegistryEvents
+  | EphemeralEvents;
 
 /** One event on the event channel: which instance, the log's head after it, and what happened. */
 export interface FeedEvent {

@@ -17,6 +17,8 @@ export interface HelloFrame {
   protocol: number;
   /** Build of the tab's code, for diagnosis. */
   version: string;
+  /** The hub's own thread, which is no tab. */
+  own?: true;
   /** Lets this hub's clock be moved by `clock` frames. Tests only. */
   testClock?: boolean;
 }
@@ -39,6 +41,9 @@ export interface HubStatus {
 
 /** loading: calls queue. waiting: another hub owns the space. */
 export type HubState = "waiting" | "loading" | "ready" | "failed";
+
+/** Instead of an instance number: the space itself. */
+export const SPACE_REF = -1;
 
 /** [sequence, instance number of this tab, command, body] */
 export type WireCall = [seq: number, ref: number, op: CommandName, body: Body<CommandName>];

@@ -1,4 +1,4 @@
-import type { InstanceName } from "./commands.js";
+import type { InstanceName, Kind } from "./commands.js";
 
 /** The wire between a tab and a hub. Another major: the two do not understand each other. */
 export const PROTOCOL = 1;
@@ -8,6 +8,11 @@ export const SCHEMA = 1;
 /** One text per instance; names never collide, whatever characters they hold. */
 export function instanceKey({ prefix, kind, tenantId, id }: InstanceName): string {
   return JSON.stringify([prefix, kind, tenantId, id]);
+}
+
+export function parseInstanceKey(key: string): InstanceName {
+  const [prefix, kind, tenantId, id] = JSON.parse(key) as [string, Kind, string, string];
+  return { prefix, kind, tenantId, id };
 }
 
 /** How a worker was loaded; two ways under one name and address make the browser fire `error`. */

@@ -1,5 +1,6 @@
 import { type Announced, type Settled, noneOf } from "../engine/call.js";
 import { Space } from "../engine/space.js";
+import { traceOf } from "../engine/trace.js";
 import type { Turn, Write } from "../engine/turn.js";
 import type { Body, OpenBody } from "../protocol/commands.js";
 import { TabloomError } from "../protocol/errors.js";
@@ -57,7 +58,7 @@ export class Host {
 
   get tabs(): number {
     let present = 0;
-    for (const session of this.#sessions.values()) if (session.present) present++;
+    for (const session of this.#sessions.values()) if (session.present && !session.own) present++;
     return present;
   }
 
@@ -92,7 +93,9 @@ export class Host {
 
   hello(frame: HelloFrame): void {
     this.#testClock ||= frame.testClock === true;
-    this.#session(frame.tab).present = true;
+    const session = this.#session(frame.tab);
+    session.present = true;
+    session.own = frame.own === true;
     this.#liveness.watch(frame.tab);
     this.#regroup.greeted(frame.tab);
     this.#options.onTabs();
@@ -187,7 +190,7 @@ export class Host {
         session.answer(call, { ok: false, error: quotaError() }, this.#space);
       } else if (!this.#regroup.holds(call) && !this.#committer.defers(call)) this.#space.run(call, now);
     } catch (error) {
-      const call = this.#makeCall(session, [seq, ref, op, body], exchange, now, this.#space.nowhere);
+      const call = this.#makeCall(session, [seq, ref, op, body], exchange, now, this.#space.root);
       session.answer(call, { ok: false, error }, this.#space);
     }
   }
@@ -298,6 +301,7 @@ export class Host {
       exchanges.set(exchange, session);
     }
     for (const [exchange, session] of exchanges) session.flush(exchange, this.epoch);
+    if (this.#listeners.has("")) announced = [...announced, ...traceOf(settled, announced, this.#now())];
     if (announced.length > 0) this.#fanOut.announce(announced, (key) => this.#listeners.has(key));
     this.#checkpoints.committed();
   }

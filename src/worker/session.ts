@@ -5,7 +5,7 @@ import type { Write } from "../engine/turn.js";
 import type { OpenBody } from "../protocol/commands.js";
 import { commandTraits } from "../protocol/commands.js";
 import { type WireError, ValidationError, toWire } from "../protocol/errors.js";
-import type { HubStatus, ReplyFrame, WireReply } from "../protocol/frames.js";
+import { type HubStatus, type ReplyFrame, SPACE_REF, type WireReply } from "../protocol/frames.js";
 import type { Json } from "../protocol/json.js";
 
 /** A frame that was received, and the answers it gets back as the result of its own Comlink call. */
@@ -40,6 +40,8 @@ export class Session {
   readonly tab: string;
   /** It said hello to this hub; otherwise it is known from the journal only. */
   present = false;
+  /** Of the hub's own thread. */
+  own = false;
   listening = new Set<string>();
   /** The lowest sequence that the tab still waits for. */
   #below = 0;
@@ -135,6 +137,7 @@ export class Session {
 
   /** The instance behind a tab's number, opened again if its creation was undone. */
   instance(ref: number, space: Space, now: number): Instance {
+    if (ref === SPACE_REF) return space.root;
     const opened = this.#opened.get(ref);
     if (opened === undefined) throw new ValidationError(`instance ${ref} was not opened`);
     if (!opened.ok) throw opened.error;

@@ -35,7 +35,7 @@ export interface World {
 }
 
 export type Primitive =
-  "retry" | "ratelimit" | "mutex" | "queue" | "topic" | "job" | "scheduler" | "registry" | "ephemeral";
+  "retry" | "ratelimit" | "mutex" | "queue" | "topic" | "job" | "scheduler" | "registry" | "ephemeral" | "inspect";
 
 export interface Case {
   readonly primitive: Primitive;

@@ -1,5 +1,6 @@
 import type { Case } from "./case.js";
 import { ephemeralCases } from "./ephemeral.cases.js";
+import { inspectCases } from "./inspect.cases.js";
 import { jobCases } from "./job.cases.js";
 import { mutexCases } from "./mutex.cases.js";
 import { queueCases } from "./queue.cases.js";
@@ -21,6 +22,7 @@ export function casesOf(): Case[] {
     ...registryCases,
     ...ephemeralCases,
     ...retryCases,
+    ...inspectCases,
   ];
 }
 

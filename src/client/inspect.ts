@@ -1,0 +1,68 @@
+import type { InstanceInfo, InstanceName, TraceEntry } from "../protocol/commands.js";
+import type { Json } from "../protocol/json.js";
+import type { Backend } from "./backend.js";
+import { promised } from "./maybe.js";
+import { integer } from "./ranges.js";
+import { anySignal } from "./signals.js";
+import { iterator } from "./stream.js";
+
+/** A look at everything that a backend hosts. It takes nothing and changes nothing. */
+export interface Inspector {
+  /** Every instance with kind, id, tenant, configuration and stats. */
+  instances(): Promise<InstanceInfo[]>;
+  /**
+   * What an instance holds: messages, events, jobs, entries, locks, counters, with payloads as JSON text; at most
+   * `limit` of them, default 100.
+   */
+  peek(name: InstanceName, options?: { limit?: number }): Promise<Json[]>;
+  /**
+   * Commands as they are answered and events as they are announced, from now on, until the signal aborts. For
+   * debugging: while somebody follows, every command is broadcast. Entries may be missing when a hub dies.
+   */
+  trace(options?: { signal?: AbortSignal }): AsyncIterableIterator<TraceEntry>;
+}
+
+/**
+ * Looks into a backend.
+ *
+ * @example
+ * const inspector = inspect(backend);
+ * for (const { name, stats } of await inspector.instances()) console.log(name.kind, name.id, stats);
+ */
+export function inspect(backend: Backend): Inspector {
+  const { root } = backend;
+  return {
+    instances: () => promised(() => root.call("space.instances", {})),
+    peek: (name, { limit = 100 } = {}) =>
+      promised(() => root.call("space.peek", { name, limit: integer("limit", limit, { min: 1, max: 10_000 }) })),
+    trace: ({ signal } = {}) => trace(backend, signal),
+  };
+}
+
+function trace({ root }: Backend, given: AbortSignal | undefined): AsyncIterableIterator<TraceEntry> {
+  const stopped = new AbortController();
+  const { signal, release } = anySignal(stopped.signal, given);
+  const entries: TraceEntry[] = [];
+  let wake: (() => void) | undefined;
+  const unlisten = root.listen({
+    event(event) {
+      if (event.type === "space.traced") entries.push(event.entry);
+      wake?.();
+    },
+    resync() {},
+  });
+  const finish = (): IteratorReturnResult<undefined> => {
+    unlisten();
+    release();
+    return { done: true, value: undefined };
+  };
+  signal.addEventListener("abort", () => wake?.(), { once: true });
+  return iterator(
+    async () => {
+      while (entries.length === 0 && !signal.aborted) await new Promise<void>((resolve) => (wake = resolve));
+      return signal.aborted ? finish() : { done: false, value: entries.shift()! };
+    },
+    () => stopped.abort(),
+    finish,
+  );
+}
