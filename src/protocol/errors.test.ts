@@ -1,11 +1,19 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   AbortError,
   CapacityError,
   ERROR_CODES,
+  EphemeralCapacityError,
+  EphemeralPayloadTooLargeError,
   type ErrorCode,
   GapError,
+  LockError,
   PayloadTooLargeError,
+  RateLimitError,
+  RegistryCapacityError,
+  RegistryPayloadTooLargeError,
+  StoreWriteError,
   TabloomError,
   TopicPayloadError,
   ValidationError,
@@ -23,7 +31,20 @@ const samples: TabloomError[] = [
   new CapacityError({ bound: "maxMessages", limit: 3 }),
   new GapError({ after: "G.1", firstAvailable: "G.5" }),
   closedError("queue"),
+  new RateLimitError({ remaining: 0, resetIn: 12 }),
+  new LockError({ resource: "r" }),
+  new RegistryCapacityError({ bound: "maxEntries", limit: 1 }),
+  new RegistryPayloadTooLargeError({ limitBytes: 10, actualBytes: 11 }),
+  new EphemeralCapacityError({ bound: "maxEntries", limit: 1 }),
+  new EphemeralPayloadTooLargeError({ limitBytes: 10, actualBytes: 11 }),
+  new StoreWriteError("the store is full"),
 ];
+
+test("every code is documented, with what to do", () => {
+  const page = readFileSync("docs/errors.md", "utf8");
+  const documented = [...page.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, code]) => code);
+  expect(documented.sort()).toEqual(Object.keys(ERROR_CODES).sort());
+});
 
 describe("errors on the wire", () => {
   test.each(samples.map((error) => [error.name, error] as const))(

@@ -3,30 +3,52 @@
  * tab, in the hub and behind a socket: `toWire` and `fromWire` carry them.
  */
 
-/** What a code means and what to do about it. `retryable`: the same call may succeed later, unchanged. */
+/** Every code, and whether the same call may succeed later, unchanged. docs/errors.md says what to do about each. */
 export const ERROR_CODES = {
-  VALIDATION: { retryable: false, todo: "Fix the input; `issues` says what is wrong with it." },
-  PAYLOAD_TOO_LARGE: { retryable: false, todo: "Store the data elsewhere and send a reference, or raise the limit." },
-  CAPACITY: { retryable: true, todo: "A bound was hit: drain, remove, or raise the limit." },
-  CONFLICT: { retryable: false, todo: "Another handle opened this instance with settings that exclude these." },
-  LOCKED: { retryable: true, todo: "Someone else holds it; try again or wait longer." },
-  RATE_LIMITED: { retryable: true, todo: "Wait `resetIn` milliseconds." },
-  GAP: { retryable: false, todo: "Events before `firstAvailable` are gone; read a snapshot, then continue." },
-  CLOSED: { retryable: false, todo: "The handle or backend was closed; make a new one." },
-  ABORTED: { retryable: false, todo: "The caller's signal aborted; `cause` is its reason." },
-  TIMEOUT: { retryable: true, todo: "No answer in time; the call may or may not have had its effect." },
-  OFFLINE: { retryable: true, todo: "Needs the server; try again when online." },
-  STORAGE: { retryable: true, todo: "The browser's storage failed; nothing was changed." },
-  QUOTA: { retryable: true, todo: "The origin's storage is full; free space. Nothing acknowledged was lost." },
-  FENCED: { retryable: true, todo: "Another hub took over this space; the call is sent to it again." },
-  EPOCH_CHANGED: { retryable: false, todo: "The hub died with memory-only state; read the state again and decide." },
-  INDETERMINATE: { retryable: false, todo: "The reply was lost; use an idempotency key to make a retry safe." },
-  VERSION: { retryable: false, todo: "Two builds that do not understand each other; reload this tab." },
-  UNAVAILABLE: { retryable: true, todo: "The platform lacks something tabloom needs; the message names it." },
-  UNAUTHORIZED: { retryable: false, todo: "Sign in, or ask for the permission." },
-  CRASHED: { retryable: false, todo: "The work killed its owner too often; look at the input." },
-  NONDETERMINISTIC: { retryable: false, todo: "Keep the order of steps stable between attempts." },
-  UNKNOWN_JOB: { retryable: false, todo: "No such job, or no longer retained." },
+  /** Fix the input; `issues` says what is wrong with it. */
+  VALIDATION: { retryable: false },
+  /** Store the data elsewhere and send a reference, or raise the limit. */
+  PAYLOAD_TOO_LARGE: { retryable: false },
+  /** A bound was hit: drain, remove, or raise the limit. */
+  CAPACITY: { retryable: true },
+  /** Another handle opened this instance with settings that exclude these. */
+  CONFLICT: { retryable: false },
+  /** Someone else holds it; try again or wait longer. */
+  LOCKED: { retryable: true },
+  /** Wait `resetIn` milliseconds. */
+  RATE_LIMITED: { retryable: true },
+  /** Events before `firstAvailable` are gone; read a snapshot, then continue. */
+  GAP: { retryable: false },
+  /** The handle or backend was closed; make a new one. */
+  CLOSED: { retryable: false },
+  /** The caller's signal aborted; `cause` is its reason. */
+  ABORTED: { retryable: false },
+  /** No answer in time; the call may or may not have had its effect. */
+  TIMEOUT: { retryable: true },
+  /** Needs the server; try again when online. */
+  OFFLINE: { retryable: true },
+  /** The browser's storage failed; nothing was changed. */
+  STORAGE: { retryable: true },
+  /** The origin's storage is full; free space. Nothing acknowledged was lost. */
+  QUOTA: { retryable: true },
+  /** Another hub took over this space; the call is sent to it again. */
+  FENCED: { retryable: true },
+  /** The hub died with memory-only state; read the state again and decide. */
+  EPOCH_CHANGED: { retryable: false },
+  /** The reply was lost; use an idempotency key to make a retry safe. */
+  INDETERMINATE: { retryable: false },
+  /** Two builds that do not understand each other; reload this tab. */
+  VERSION: { retryable: false },
+  /** The platform lacks something tabloom needs; the message names it. */
+  UNAVAILABLE: { retryable: true },
+  /** Sign in, or ask for the permission. */
+  UNAUTHORIZED: { retryable: false },
+  /** The work killed its owner too often; look at the input. */
+  CRASHED: { retryable: false },
+  /** Keep the order of steps stable between attempts. */
+  NONDETERMINISTIC: { retryable: false },
+  /** No such job, or no longer retained. */
+  UNKNOWN_JOB: { retryable: false },
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
