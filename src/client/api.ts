@@ -14,6 +14,10 @@ export type {
   Sent,
   StreamConfig,
 } from "./queue-types.js";
+export type { AcquireOptions, Lock, LockQuery, Mutex, MutexOptions } from "./mutex-types.js";
+export type { CheckOptions, RateLimit, RateLimitOptions } from "./ratelimit-types.js";
+export type { LockHolder, LockMode, MutexStats, RateLimitResult, RatelimitStats } from "../protocol/commands.js";
+export { LockError, RateLimitError } from "../protocol/errors.js";
 export type {
   LiveOptions,
   PubOptions,
@@ -25,6 +29,67 @@ export type {
   TopicReceived,
   TopicRecvOptions,
 } from "./topic-types.js";
+export type { SchedulableJob, ScheduleOptions, Scheduler, SchedulerOptions } from "./scheduler-types.js";
+export type {
+  DispatchFailure,
+  Misfire,
+  ScheduleInfo,
+  SchedulerMetric,
+  SchedulerMetrics,
+  SchedulerStats,
+} from "../protocol/commands.js";
+export type {
+  Registry,
+  RegistryCasOptions,
+  RegistryEntry,
+  RegistryEvent,
+  RegistryListOptions,
+  RegistryOptions,
+  RegistryPage,
+  RegistryReader,
+  RegistryReaderOptions,
+  RegistryRemoveOptions,
+  RegistryTransaction,
+  RegistryTransactionStep,
+  RegistryUpsert,
+} from "./registry-types.js";
+export type {
+  Ephemeral,
+  EphemeralEntry,
+  EphemeralEvent,
+  EphemeralOptions,
+  EphemeralReader,
+  EphemeralReaderOptions,
+  EphemeralSnapshot,
+  EphemeralUpsert,
+} from "./ephemeral-types.js";
+export type { EntryEvent, EntryReader } from "./entry-reader.js";
+export type { LogReader, LogRecvOptions } from "./log-reader.js";
+export type { EntriesStats, RegistryConflict, RegistryStats } from "../protocol/commands.js";
+export {
+  EphemeralCapacityError,
+  EphemeralPayloadTooLargeError,
+  RegistryCapacityError,
+  RegistryPayloadTooLargeError,
+} from "../protocol/errors.js";
+export type {
+  Job,
+  JobContext,
+  JobEventItem,
+  JobEventLog,
+  JobEventOf,
+  JobEventReader,
+  JobEventReceived,
+  JobInfo,
+  JobLiveOptions,
+  JobOptions,
+  JobOutcomeOf,
+  ResultOf,
+  SubmitOptions,
+  Submitted,
+} from "./job-types.js";
+export type { JobBackoff, JobError, JobStats, JobStatus } from "../protocol/commands.js";
+export { NonRetryableError } from "../protocol/errors.js";
 export {
   DEFAULT_RETRY_OPTIONS,
   type ExpBackoffOptions,
@@ -42,6 +107,7 @@ export {
   type ErrorCode,
   GapError,
   PayloadTooLargeError,
+  StoreWriteError,
   TabloomError,
   TopicPayloadError,
   ValidationError,
@@ -50,3 +116,6 @@ export {
 export type { Json, Jsonify } from "../protocol/json.js";
 export { type Inspector, inspect } from "./inspect.js";
 export type { InstanceInfo, InstanceName, Kind, TraceEntry } from "../protocol/commands.js";
+export { type LocalStorageStoreOptions, createLocalStorageStore } from "./local-storage-store.js";
+export { createMemoryStore } from "./memory-store.js";
+export type { Store } from "./store.js";

@@ -55,6 +55,8 @@ export class Calls {
   /** Calls up to here were sent to some hub; and up to there to one whose memory is gone. */
   #sentUpTo = 0;
   #lostUpTo = 0;
+  /** Calls that tell a new hub what it must know and have not left yet. */
+  #untold = 0;
   #inFlight = 0;
   #scheduled = false;
   #paused = true;
@@ -140,6 +142,8 @@ export class Calls {
     if (memoryLost) this.#lostUpTo = this.#sentUpTo;
     const again = [...this.#pending.values()];
     addFirst();
+    this.#untold = this.#outgoing.length;
+    const first = this.#outgoing.length;
     for (const pending of again) {
       // A claim that was given up may have been granted: asked again without waiting, it is found and handed back.
       if (pending.abandoned && !pending.options?.onLate) this.#remove(pending);
@@ -148,11 +152,12 @@ export class Calls {
         this.#outgoing.push(pending);
       }
     }
-    this.#inFlight = 0;
     this.#paused = false;
-    // Also with nothing to send: the hub waits for every tab's first frame to know what is held.
-    if (this.#outgoing.length === 0) this.#sendFrame([]);
-    else this.#flush();
+    // Also with nothing to send, and however much must come first: from every tab's first frame the hub knows what is held.
+    const batch = this.#outgoing.splice(0, Math.max(first, MAX_FRAME_CALLS));
+    this.#inFlight = batch.length;
+    this.#sendFrame(batch);
+    this.#flush();
   }
 
   /** Ends everything: who waits for something to come is told that nothing does, the others why. */
@@ -193,11 +198,13 @@ export class Calls {
     const below = this.#pending.keys().next().value ?? this.#seq + 1;
     const cancel = this.#cancelled;
     this.#cancelled = [];
+    this.#untold = Math.max(0, this.#untold - batch.length);
     this.#sentUpTo = Math.max(this.#sentUpTo, batch.at(-1)?.seq ?? 0);
     this.#options.send({
       below,
       calls,
       ...(cancel.length > 0 ? { cancel } : {}),
+      ...(this.#untold > 0 ? { untold: true } : {}),
       ...(below <= this.#lostUpTo ? { lost: this.#lostUpTo } : {}),
     });
   }

@@ -1,6 +1,6 @@
 import type { Configs, Durability, Kind } from "../protocol/commands.js";
 import { ValidationError, closedError } from "../protocol/errors.js";
-import type { Backend, Maybe, Port } from "./backend.js";
+import type { Backend, InstanceSpec, Maybe, Port } from "./backend.js";
 import type { Flavour } from "./flavour.js";
 import type { Store } from "./store.js";
 import { isPromise, promised } from "./maybe.js";
@@ -42,7 +42,11 @@ export class Handle<K extends Kind> {
     this.#flavour = flavour;
     this.#options = options;
     this.#config = config;
-    this.#durability = oneOf("durability", options.durability ?? durability, ["memory", "relaxed", "strict"]);
+    this.#durability = oneOf("durability", options.durability ?? (options.store ? "relaxed" : durability), [
+      "memory",
+      "relaxed",
+      "strict",
+    ]);
   }
 
   get closed(): boolean {
@@ -63,11 +67,30 @@ export class Handle<K extends Kind> {
     if (this.closed) throw closedError(this.#kind);
   }
 
-  #bind(): Backend {
+  /** Binds it to its backend, as its first call does. */
+  bind(): Backend {
+    return (this.#backend ??= this.#choose());
+  }
+
+  #choose(): Backend {
     const { backend, store } = this.#options;
     if (store === undefined) return backend ?? this.#flavour.bind();
     if (backend !== undefined) throw new ValidationError("give a handle either `backend` or `store`, not both");
     return this.#flavour.bindStore(store);
+  }
+
+  /** What names the instance of a tenant, and its settings. */
+  spec(tenantId: string = this.#options.tenantId ?? "default"): InstanceSpec<K> {
+    return {
+      name: {
+        prefix: this.#options.prefix ?? "",
+        kind: this.#kind,
+        tenantId: identifier("tenantId", tenantId),
+        id: this.#options.id,
+      },
+      config: this.#config,
+      durability: this.#durability,
+    };
   }
 
   /** The instance of a tenant. */
@@ -75,17 +98,7 @@ export class Handle<K extends Kind> {
     this.assertOpen();
     let port = this.#ports.get(tenantId);
     if (port === undefined) {
-      this.#backend ??= this.#bind();
-      port = this.#backend.port({
-        name: {
-          prefix: this.#options.prefix ?? "",
-          kind: this.#kind,
-          tenantId: identifier("tenantId", tenantId),
-          id: this.#options.id,
-        },
-        config: this.#config,
-        durability: this.#durability,
-      });
+      port = this.bind().port(this.spec(tenantId));
       this.#ports.set(tenantId, port);
     }
     return port;

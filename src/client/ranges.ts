@@ -32,6 +32,14 @@ export function identifier(name: string, value: unknown): string {
   throw new ValidationError(`${name} must be 1 to 256 characters of well-formed Unicode`);
 }
 
+const MAX_TEXT_LENGTH = 65_536;
+
+/** Any text, bounded so that a mistake does not fill the hub's memory. */
+export function boundedText(name: string, value: unknown): string {
+  if (typeof value === "string" && value.length <= MAX_TEXT_LENGTH) return value;
+  throw new ValidationError(`${name} must be a string of at most ${MAX_TEXT_LENGTH} characters`);
+}
+
 /** An optional text that may not be empty and is bounded like a name. */
 export function optionalText(name: string, value: unknown): string | undefined {
   if (value === undefined || value === "") return undefined;

@@ -44,6 +44,13 @@ export class Instances {
     return this.#byKey.values();
   }
 
+  /** Tabs that hold something. */
+  owners(): Set<string> {
+    const owners = new Set<string>();
+    for (const { primitive, state } of this.all()) for (const owner of primitive.owners(state)) owners.add(owner);
+    return owners;
+  }
+
   find(key: string): Instance | undefined {
     return this.#byKey.get(key);
   }
@@ -52,6 +59,11 @@ export class Instances {
     instance.gone = false;
     this.#byKey.set(instance.key, instance);
     this.#nextNumber = Math.max(this.#nextNumber, instance.number + 1);
+  }
+
+  /** Numbers up to this one are taken, by rows that say nothing. */
+  reserve(number: number): void {
+    this.#nextNumber = Math.max(this.#nextNumber, number + 1);
   }
 
   remove(instance: Instance): void {
@@ -70,7 +82,7 @@ export class Instances {
       seed,
       config,
       durability,
-      state: primitive.create(config as never, seed),
+      state: primitive.create(config as never, seed, name),
       changedIn: 0,
       dueAt: Infinity,
       alarmAt: Infinity,

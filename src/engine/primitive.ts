@@ -1,4 +1,4 @@
-import type { Body, CommandName, Commands, Configs, Kind, OpenBody, Reply } from "../protocol/commands.js";
+import type { Body, CommandName, Commands, Configs, InstanceName, Kind, OpenBody, Reply } from "../protocol/commands.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
 
@@ -13,6 +13,8 @@ export interface Table<State, Subject, Value> {
   readonly letter: string;
   /** Written also when the instance's durability is "memory": what must not be forgotten for safety's sake. */
   readonly lasting?: true;
+  /** Never written: what only this hub needs to know, such as who is there. */
+  readonly fleeting?: true;
   key(subject: Subject): RowKey;
   /** undefined: there is no row. */
   get(state: State, subject: Subject): Value | undefined;
@@ -29,6 +31,10 @@ export interface Context {
   readonly owner: string;
   /** Calls parked at this instance. */
   readonly waiters: number;
+  /** Calls parked in this lane: those before the one that runs now, if it is of this lane. */
+  waiting(lane: string): number;
+  /** Whether the space has this instance. */
+  has(name: InstanceName): boolean;
   /** Changes state, and the row that will survive it. undefined removes. */
   put<State, Subject, Value>(table: Table<State, Subject, Value>, subject: Subject, value: Value | undefined): void;
   emit(event: InstanceEvent, n: number): void;
@@ -65,7 +71,7 @@ export type StoredRows = ReadonlyMap<string, readonly { key: string; value: Json
 /** What a primitive declares to the engine. Everything in it is pure and synchronous. */
 export interface Primitive<State, K extends Kind> {
   readonly kind: K;
-  create(config: Configs[K], seed: string): State;
+  create(config: Configs[K], seed: string, name: InstanceName): State;
   /** Settings that may not change once the instance exists. */
   readonly fixed: readonly (keyof Configs[K] & string)[];
   configure(state: State, config: Configs[K]): void;
@@ -75,6 +81,11 @@ export interface Primitive<State, K extends Kind> {
   readonly rules: Rules<State, K>;
   /** What it holds, at most so much of it, for those who look on. */
   peek?(state: State, limit: number, ctx: Context): Json[];
+  /**
+   * Lanes in which a call may be served that could not before: asked after every change, and told once. Without it all
+   * lanes are tried after every change, and nobody waits for those before them.
+   */
+  opened?(state: State): Iterable<string>;
   /** When `wake` has something to do, or Infinity. */
   dueAt(state: State): number;
   /** Does what time brings, up to `ctx.now`. */

@@ -49,6 +49,8 @@ function statsOf({ primitive, name, state, waiters }: Instance, ctx: Context): J
     now: ctx.now,
     owner: "",
     waiters,
+    waiting: () => 0,
+    has: refuse,
     put: refuse,
     emit: refuse,
     call: refuse,

@@ -20,7 +20,7 @@ import { Instances, type Registration, assertCompatible, isSame, registrationOf,
 import { Parking } from "./parking.js";
 import type { Context, Released, StoredRows, Table } from "./primitive.js";
 import { rootInstance } from "./space-rules.js";
-import { Turn, groupRows } from "./turn.js";
+import { Turn, groupRows, isWritten } from "./turn.js";
 
 const MAX_INSTANCES = 100_000;
 
@@ -46,6 +46,10 @@ export class Space implements Context {
   readonly #instances = new Instances();
   #arrivals = 0;
   #changed = false;
+  /** When the call came that runs now. */
+  #arrival = 0;
+  /** Calls run again that were undone: who waits is served afterwards. */
+  #repeating = false;
   /** Instances that a rule of another one changed. */
   readonly #touched = new Set<Instance>();
   /** The turn that was taken last: on its way to disk, or there. */
@@ -69,7 +73,7 @@ export class Space implements Context {
     if (before === undefined && value === undefined) return;
     table.set(state, subject, value);
     this.#changed = true;
-    const volatile = !this.#durable || (instance.durability === "memory" && !table.lasting);
+    const volatile = !this.#durable || !isWritten(table, instance.durability);
     if (volatile && instance.changedIn <= this.committed) return;
     // What is memory only is undone with the turn that it rests on, which may be on its way to disk already.
     const turn = volatile && instance.changedIn !== this.turn.id ? this.#taken! : this.turn;
@@ -89,9 +93,11 @@ export class Space implements Context {
   call<Op extends CommandName>(other: OpenBody, op: Op, body: Body<Op>): Reply<Op> {
     const { owner, waiters } = this;
     const caller = this.#current;
+    const arrival = this.#arrival;
     const instance = this.#instances.find(instanceKey(other.name)) ?? this.#create(other);
     this.#touched.add(instance);
-    const outcome = this.#attempt({ instance, op, body, owner: "" });
+    const outcome = this.#attempt({ instance, op, body, owner: "", arrival });
+    this.#arrival = arrival;
     this.#current = caller;
     this.owner = owner;
     this.waiters = waiters;
@@ -103,6 +109,12 @@ export class Space implements Context {
   emit(event: InstanceEvent, n: number): void {
     const { key, changedIn } = this.#current;
     this.announced.push({ event: { instance: key, n, event }, turn: changedIn > this.committed ? changedIn : 0 });
+  }
+
+  waiting(lane: string): number {
+    const calls = this.#current.lanes.get(lane);
+    const [first] = calls ?? [];
+    return first && first.arrival < this.#arrival ? calls!.size : 0;
   }
 
   // --- Instances --------------------------------------------------------------------------------------------------
@@ -166,9 +178,12 @@ export class Space implements Context {
 
   /** Gives up a parked call: it settles with nothing, or not at all when its owner is gone. */
   cancel(call: Call, now: number, answer: boolean): void {
+    const lane = call.parkedIn;
     if (!this.#parking.unpark(call)) return;
     this.now = now;
     if (answer) this.#settle(call, { ok: true, value: noneOf(call) });
+    // Where calls wait for those before them, too, it may have been all that others waited for.
+    if (call.instance.primitive.opened) this.#serveAnyway(call.instance, [lane!]);
   }
 
   /** Frees what a tab held at every instance. Its parked calls are the host's to cancel. */
@@ -191,10 +206,7 @@ export class Space implements Context {
       this.#after(instance);
       this.#schedule(instance);
     }
-    for (let call; (call = this.#parking.overdue(now));) {
-      this.#parking.unpark(call);
-      this.#settle(call, { ok: true, value: noneOf(call) });
-    }
+    for (let call; (call = this.#parking.overdue(now));) this.cancel(call, now, true);
   }
 
   /** When `wake` has something to do, or Infinity. */
@@ -214,9 +226,9 @@ export class Space implements Context {
 
   /**
    * Undoes turns that could not be committed, given oldest first, and forgets the outcomes that rested on them. The
-   * host runs their calls again; what of them was parked before parks again.
+   * host runs their calls again, which are returned in order of arrival; what of them was parked before parks again.
    */
-  undo(turns: readonly Turn[]): void {
+  undo(turns: readonly Turn[]): Call[] {
     const touched = new Set<Instance>();
     for (const turn of [...turns].reverse()) {
       for (const { instance } of turn.changes) touched.add(instance);
@@ -225,30 +237,43 @@ export class Space implements Context {
     this.settled = this.settled.filter(({ turn }) => turn === 0);
     this.announced = this.announced.filter(({ turn }) => turn === 0);
     // Also those whose registration alone was changed: nothing about them is uncommitted any more.
-    for (const instance of this.#instances.all()) instance.changedIn = 0;
+    for (const instance of [this.#root, ...this.#instances.all()]) instance.changedIn = 0;
     for (const instance of touched) if (instance !== this.#root) this.#schedule(instance);
+    return turns.flatMap(({ ran }) => ran.map(({ call }) => call)).sort((a, b) => a.arrival - b.arrival);
+  }
+
+  /** Runs again what was undone. Who waits is served only then: those who had been served may come before them. */
+  repeat(run: () => void): void {
+    this.#repeating = true;
+    run();
+    this.#repeating = false;
+    for (const instance of this.#instances.all()) this.#serveAnyway(instance, [...instance.lanes.keys()]);
   }
 
   // --- Rows -------------------------------------------------------------------------------------------------------
 
-  /** Rebuilds every instance from rows, in any order. Returns tabs that hold something. */
-  restore(rows: Iterable<readonly [key: string, value: Json]>): Set<string> {
+  /**
+   * Rebuilds every instance from rows, in any order. Returns tabs that hold something. Where rows may be damaged:
+   * `skipBroken` leaves out instances that theirs cannot rebuild, and numbers up to `highest` are not given again.
+   */
+  restore(rows: Iterable<readonly [key: string, value: Json]>, { skipBroken = false, highest = 0 } = {}): Set<string> {
     const byInstance = groupRows(rows);
+    this.#instances.reserve(highest);
     for (const { key, value } of byInstance.get(0)?.get(registrations.letter) ?? []) {
-      this.#restoreInstance(Number(key), value as unknown as Registration, byInstance.get(Number(key)) ?? new Map());
+      try {
+        this.#restoreInstance(Number(key), value as unknown as Registration, byInstance.get(Number(key)) ?? new Map());
+      } catch (error) {
+        if (!skipBroken) throw error;
+      }
     }
-    const owners = new Set<string>();
-    for (const instance of this.#instances.all()) {
-      for (const owner of instance.primitive.owners(instance.state)) owners.add(owner);
-    }
-    return owners;
+    return this.#instances.owners();
   }
 
   // --- Inside -----------------------------------------------------------------------------------------------------
 
   #create(body: OpenBody): Instance {
     if (this.#instances.size >= MAX_INSTANCES) throw new CapacityError({ bound: "instances", limit: MAX_INSTANCES });
-    const instance = this.#instances.make(body);
+    const instance = this.#instances.make(this.#durable ? body : { ...body, durability: "memory" });
     if (this.#isForgotten(instance, body.durability)) this.#instances.add(instance);
     else this.#putRegistration(instance, registrationOf(instance));
     return instance;
@@ -267,8 +292,8 @@ export class Space implements Context {
 
   #restoreInstance(number: number, registration: Registration, rows: StoredRows): void {
     const instance = this.#instances.make(registration, number);
-    this.#instances.add(instance);
     instance.primitive.restore(instance.state, rows);
+    this.#instances.add(instance);
     this.#schedule(instance);
   }
 
@@ -288,27 +313,20 @@ export class Space implements Context {
     this.waiters = instance.waiters;
   }
 
-  #attempt(call: Pick<Call, "instance" | "op" | "body" | "owner">): Outcome | undefined {
+  #attempt(call: Pick<Call, "instance" | "op" | "body" | "owner" | "arrival">): Outcome | undefined {
     const { instance, op, body } = call;
     const mark = this.turn.changes.length;
     const { changedIn } = instance;
     this.#enter(instance, call.owner);
+    this.#arrival = call.arrival;
     try {
       const value = ruleOf(instance, op).run(instance.state, body, this);
       return value === undefined ? undefined : { ok: true, value };
     } catch (error) {
-      this.#rollBack(mark);
+      // A rule rejects before its first write; should one fail later all the same, it leaves no trace.
+      this.turn.undo(mark);
       instance.changedIn = changedIn;
       return { ok: false, error };
-    }
-  }
-
-  /** A rule rejects before its first write; should one fail later all the same, it leaves no trace. */
-  #rollBack(mark: number): void {
-    const { changes } = this.turn;
-    while (changes.length > mark) {
-      const { instance, table, subject, before } = changes.pop()!;
-      table.set(instance.state, subject, before);
     }
   }
 
@@ -335,7 +353,8 @@ export class Space implements Context {
   #after(instance: Instance): void {
     if (this.#changed) {
       this.#changed = false;
-      if (instance.waiters > 0) this.#serve(instance);
+      const opened = instance.primitive.opened?.(instance.state);
+      if (instance.waiters > 0 && !this.#repeating) this.#serve(instance, opened ?? [...instance.lanes.keys()]);
       this.#schedule(instance);
     }
     if (this.#touched.size === 0) return;
@@ -347,9 +366,9 @@ export class Space implements Context {
     }
   }
 
-  #serve(instance: Instance): void {
-    for (const lane of [...instance.lanes.values()]) {
-      for (const call of lane) {
+  #serve(instance: Instance, lanes: Iterable<string>): void {
+    for (const name of lanes) {
+      for (const call of instance.lanes.get(name) ?? []) {
         const outcome = this.#attempt(call);
         if (outcome === undefined) break;
         this.#parking.unpark(call);
@@ -357,6 +376,14 @@ export class Space implements Context {
       }
     }
     this.#changed = false;
+  }
+
+  /** Also without a change. */
+  #serveAnyway(instance: Instance, lanes: Iterable<string>): void {
+    if (instance.waiters === 0) return;
+    this.#serve(instance, lanes);
+    this.#schedule(instance);
+    this.#after(instance);
   }
 
   #schedule(instance: Instance): void {

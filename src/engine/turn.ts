@@ -1,3 +1,4 @@
+import type { Durability } from "../protocol/commands.js";
 import type { Json } from "../protocol/json.js";
 import type { Call, Outcome } from "./call.js";
 import type { Instance } from "./instance.js";
@@ -53,12 +54,21 @@ export class Turn {
     return writes;
   }
 
-  undo(): void {
-    for (let i = this.changes.length - 1; i >= 0; i--) {
-      const { instance, table, subject, before } = this.changes[i]!;
+  /** Takes changes back, from this one on. */
+  undo(from = 0): void {
+    while (this.changes.length > from) {
+      const { instance, table, subject, before } = this.changes.pop()!;
       table.set(instance.state, subject, before);
     }
   }
+}
+
+/** Whether rows of this table are written at instances of this durability. */
+export function isWritten(
+  { fleeting, lasting }: Pick<Table<never, never, never>, "fleeting" | "lasting">,
+  durability: Durability,
+): boolean {
+  return !fleeting && (lasting === true || durability !== "memory");
 }
 
 function rowKey(instance: number, letter: string, key: string | number): string {

@@ -86,6 +86,7 @@ export const commandTraits: Readonly<Record<CommandName, CommandTraits>> = {
   ...ephemeralTraits,
 };
 
+export type * from "./entries.js";
 export type * from "./ephemeral.js";
 export type * from "./job.js";
 export type * from "./mutex.js";

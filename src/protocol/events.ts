@@ -2,6 +2,7 @@ import type { Configs, Kind } from "./commands.js";
 import type { EphemeralEvents } from "./ephemeral.js";
 import type { JobEvents } from "./job.js";
 import type { RegistryEvents } from "./registry.js";
+import type { SchedulerEvents } from "./scheduler.js";
 import type { SpaceEvents } from "./space.js";
 import type { TopicEvents } from "./topic.js";
 
@@ -14,6 +15,7 @@ export type InstanceEvent =
   | SpaceEvents
   | TopicEvents
   | JobEvents
+  | SchedulerEvents
   | RegistryEvents
   | EphemeralEvents;
 

@@ -56,6 +56,8 @@ export interface CallFrame {
   calls: WireCall[];
   /** Sequences of waiting calls that their caller gave up. */
   cancel?: number[];
+  /** More frames are coming in which the tab tells this hub what it must know: what is open, what is held. */
+  untold?: true;
   /** Calls up to this one were sent to a hub whose memory is gone. */
   lost?: number;
 }

@@ -1,4 +1,5 @@
-const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+import { ALPHABET, base32 } from "./base32.js";
+
 const TIME_CHARS = 10;
 const ORIGIN_CHARS = 10;
 const COUNTER_CHARS = 6;
@@ -30,14 +31,5 @@ export function randomText(length: number): string {
   const bytes = crypto.getRandomValues(new Uint8Array(length));
   let text = "";
   for (const byte of bytes) text += ALPHABET[byte & 31];
-  return text;
-}
-
-function base32(value: number, length: number): string {
-  let text = "";
-  for (let i = 0; i < length; i++) {
-    text = ALPHABET[value % 32]! + text;
-    value = Math.floor(value / 32);
-  }
   return text;
 }

@@ -35,6 +35,10 @@ export const names = {
   /** Hubs asking each other for a sign of life, and tabs announcing a new worker generation. */
   controlChannel: (space: string) => `${root(space)}:control`,
   database: (space: string) => root(space),
+  /** Held by the one engine that uses localStorage under this prefix. */
+  storeLock: (prefix: string) => `tabloom-store:${prefix}`,
+  /** In front of every key that an engine keeps in a user's store. */
+  storeRoot: `tabloom/${SCHEMA}/`,
 } as const;
 
 /** The space in a worker's name, and its generation. */

@@ -174,21 +174,21 @@ export class Committer {
     this.#inFlight = undefined;
     this.#held = { settled: [], announced: [] };
     this.#heldNext = { settled: [], announced: [] };
-    space.undo(turns);
+    const undone = space.undo(turns);
     // Only one that fails with nothing growing in it says that there is no room at all.
     this.#failures = turns.some(grows) ? 0 : this.#failures + 1;
     this.#fullSince = this.#options.now();
     this.#recovering = true;
     // Not only after the recovery: that may wait for a checkpoint, which waits here between two slices.
     for (const resolve of this.#waiting.splice(0)) resolve();
-    void this.#recover(turns, error);
+    void this.#recover(turns, undone, error);
   }
 
   /**
    * Makes room, first from the reserve, then by a checkpoint that deletes first; then runs again what does not grow.
    * If even that found no room, it is refused as well: nobody waits for a disk that stays full.
    */
-  async #recover(turns: Turn[], error: TabloomError): Promise<void> {
+  async #recover(turns: Turn[], undone: Call[], error: TabloomError): Promise<void> {
     const { space, journal, checkpointer, runAgain, refuse, takeOrphans, settle, now } = this.#options;
     try {
       if (!(await journal.dropReserve())) await checkpointer.run(() => Promise.resolve(), true);
@@ -196,12 +196,13 @@ export class Committer {
       // No room for a checkpoint either: the next append will tell.
     }
     if (this.#stopped) return;
-    for (const { released } of turns) for (const one of released) space.release(one, now());
-    const undone = turns.flatMap((turn) => turn.ran.map(({ call }) => call));
-    for (const call of [...undone, ...takeOrphans(), ...this.#deferred.splice(0)]) {
-      if (growsStorage(call.op) || this.#failures > MAKE_ROOM_TRIES) refuse(call, error);
-      else runAgain(call);
-    }
+    space.repeat(() => {
+      for (const { released } of turns) for (const one of released) space.release(one, now());
+      for (const call of [...undone, ...takeOrphans(), ...this.#deferred.splice(0)]) {
+        if (growsStorage(call.op) || this.#failures > MAKE_ROOM_TRIES) refuse(call, error);
+        else runAgain(call);
+      }
+    });
     this.#recovering = false;
     settle();
   }

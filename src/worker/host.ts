@@ -118,7 +118,7 @@ export class Host {
         if (call && this.#regroup.cancel(call)) this.#space.settle(call, noneOf(call));
         else if (call) this.#space.cancel(call, now, true);
       }
-      this.#regroup.heard(frame.tab);
+      if (!frame.untold) this.#regroup.heard(frame.tab);
       this.#settle();
       session.flush(exchange, this.epoch);
       // Nothing of its own to answer: what it cancelled is answered where it was asked.
