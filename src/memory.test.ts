@@ -39,6 +39,17 @@ test("a backend of one's own is not the default's", async () => {
   expect(await queue({ id: "x", schema }).recv({ wait: false })).toBeNull();
 });
 
+test("connect({ store }) gives the backend of the handles with that store, and a new one once it was closed", async () => {
+  const { connect, createMemoryStore, queue } = await load();
+  const store = createMemoryStore();
+  const backend = connect({ store });
+  await queue({ id: "x", schema, store }).send({ data: "a" });
+  expect(await queue({ id: "x", schema }).stats()).toMatchObject({ depth: 1 });
+  await backend.close();
+  expect(connect({ store })).not.toBe(backend);
+  expect((await queue({ id: "x", schema }).recv({ wait: false }))?.data).toBe("a");
+});
+
 test("the clock moves only where that was asked for", async () => {
   const { connect } = await load();
   const backend = connect();

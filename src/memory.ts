@@ -1,4 +1,4 @@
-/** Everything in this thread: for tests, one tab, server rendering. Nothing survives; the API is the browser's. */
+/** Everything in this thread: for tests, one tab, server rendering. What survives is in a `Store`; the API is the browser's. */
 import type { Backend } from "./client/backend.js";
 import { createFlavour } from "./client/flavour.js";
 import { createEphemeralFactory } from "./client/ephemeral.js";
@@ -11,10 +11,14 @@ import { createSchedulerFactory } from "./client/scheduler.js";
 import { createTopicFactory } from "./client/topic.js";
 import { type MemoryOptions, createMemoryBackend } from "./memory/memory-backend.js";
 
-const flavour = /*#__PURE__*/ createFlavour(() => createMemoryBackend());
+const flavour = /*#__PURE__*/ createFlavour(
+  () => createMemoryBackend(),
+  (store) => createMemoryBackend({ store }),
+);
 
 /**
- * Makes the backend that handles of this entry use by default.
+ * Makes the backend that handles of this entry use by default. With `store` it is the one that handles with that store
+ * use, until it is closed.
  *
  * @throws `CONFLICT` after a call on the default backend; pass `backend` to use another one beside it.
  */

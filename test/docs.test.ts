@@ -1,9 +1,10 @@
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 /** Snippets that are marked `ts run`, and the README's start, do what they say: here, on the memory flavour. */
-const PAGES = ["README.md", ...readdirSync("docs/primitives").map((file) => join("docs/primitives", file))];
+const PRIMITIVES = readdirSync("docs/primitives").map((file) => join("docs/primitives", file));
+const PAGES = ["README.md", "docs/stores.md", ...PRIMITIVES];
 const OUT = ".out/snippets";
 const HEADINGS = ["Options", "Calls", "Behaviour", "Errors", "On other backends"];
 
@@ -23,6 +24,8 @@ describe("snippets run", () => {
         const file = join(OUT, `${page.replaceAll(/\W/g, "-")}-${i + 1}.ts`);
         // console.assert only prints; here it counts.
         writeFileSync(file, `import assert from "node:assert";\n${code.replaceAll("console.assert(", "assert(")}`);
+        // Each is an app of its own.
+        vi.resetModules();
         await import(resolve(file));
       });
     });
@@ -30,7 +33,7 @@ describe("snippets run", () => {
 });
 
 describe("pages of primitives", () => {
-  for (const page of PAGES.slice(1)) {
+  for (const page of PRIMITIVES) {
     test(`${page} has the headings of all`, () => {
       const headings = [...readFileSync(page, "utf8").matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
       expect(headings).toEqual(HEADINGS);

@@ -12,6 +12,15 @@ export function encodeValue(schema: Schema, value: unknown): Maybe<string> {
   return andThen(validate(schema, fromText(text)), () => text);
 }
 
+/** As `encodeValue`, with the value as a reader of the text will get it. */
+export function encodeAndRead<S extends Schema>(
+  schema: S,
+  value: unknown,
+): Maybe<{ text: string; value: OutputOf<S> }> {
+  const text = toText(value, "value");
+  return andThen(validate(schema, fromText(text)), (read) => ({ text, value: read as OutputOf<S> }));
+}
+
 /** The value of a stored text. Rejects with `ValidationError` when it does not fit. */
 export function decodeValue<S extends Schema>(schema: S, text: string): Maybe<OutputOf<S>> {
   return validate(schema, fromText(text)) as Maybe<OutputOf<S>>;
@@ -26,7 +35,8 @@ export function decodeMeta(text: string | undefined): unknown {
   return text === undefined ? undefined : fromText(text);
 }
 
-function toText(value: unknown, what: string): string {
+/** Throws `ValidationError` when JSON cannot hold it; `what` names it there. */
+export function toText(value: unknown, what: string): string {
   if (value === undefined) return UNDEFINED;
   let text: string | undefined;
   try {
@@ -39,7 +49,8 @@ function toText(value: unknown, what: string): string {
   return text;
 }
 
-function fromText(text: string): unknown {
+/** The value of a text that `toText` made. */
+export function fromText(text: string): unknown {
   if (text === UNDEFINED) return undefined;
   try {
     return JSON.parse(text) as unknown;

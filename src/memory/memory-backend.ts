@@ -9,14 +9,19 @@ import type {
 } from "../client/backend.js";
 import { randomText } from "../protocol/ids.js";
 import { setLongTimeout } from "../client/signals.js";
+import type { Store } from "../client/store.js";
 import type { Call, Outcome } from "../engine/call.js";
 import type { Instance } from "../engine/instance.js";
 import { Space } from "../engine/space.js";
 import { traceOf } from "../engine/trace.js";
 import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
 import { AbortError, TabloomError, closedError } from "../protocol/errors.js";
+import { instanceKey } from "../protocol/names.js";
+import { StoreHost } from "./store-host.js";
 
 export interface MemoryOptions {
+  /** Keeps the state, and gives it back to whoever opens the store next. Default: nothing survives. */
+  store?: Store;
   /** Lets `advanceClock` move this backend's clock. Tests only. */
   testClock?: boolean;
 }
@@ -26,33 +31,53 @@ interface MemoryCall extends Call {
   answer: ((outcome: Outcome) => void) | undefined;
 }
 
-/** The engine in this thread: nothing survives, nothing is shared, every call takes effect at once. */
-export function createMemoryBackend(options: MemoryOptions = {}): Backend {
-  return new MemoryBackend(options);
+/** One engine per store: two would write over each other. */
+const backends = new WeakMap<Store, MemoryBackend>();
+
+/** The engine in this thread: every call takes effect at once. What is open over the same store is the same backend. */
+export function createMemoryBackend({ store, testClock }: MemoryOptions = {}): Backend {
+  const open = store && backends.get(store);
+  const backend = open && open.status.state !== "closed" ? open : new MemoryBackend(store);
+  if (store) backends.set(store, backend);
+  if (testClock) backend.testClock = true;
+  return backend;
 }
 
 class MemoryBackend implements Backend {
   readonly status: BackendStatus;
-  readonly #space = new Space({ durable: false });
+  testClock = false;
+  readonly #space: Space;
+  /** What makes it last; undefined: nothing does. */
+  readonly #host: StoreHost | undefined;
   readonly #owner = randomText(8);
   readonly #parked = new Set<MemoryCall>();
   readonly #listeners = new Map<string, Set<FeedListener>>();
   readonly #statusListeners = new Set<(status: BackendStatus) => void>();
-  readonly #testClock: boolean;
   #offset = 0;
   #seq = 0;
   #alarmAt = Infinity;
   #stopAlarm: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
 
-  constructor({ testClock = false }: MemoryOptions) {
-    this.#testClock = testClock;
+  constructor(store: Store | undefined) {
+    const space = new Space({ durable: store !== undefined });
+    this.#space = space;
+    this.#host =
+      store &&
+      new StoreHost({
+        store,
+        space,
+        now: () => this.#now(),
+        parked: this.#parked,
+        onOpen: (opened) => this.#opened(opened),
+      });
     this.status = {
       mode: "memory",
-      state: "ready",
+      state: store ? "connecting" : "ready",
       epoch: randomText(16),
-      connected: true,
+      connected: !store,
       tabId: this.#owner,
-      durable: false,
+      durable: store !== undefined,
       tabs: 1,
       version: __VERSION__,
     };
@@ -65,48 +90,72 @@ class MemoryBackend implements Backend {
 
   port<K extends Kind>(spec: InstanceSpec<K>): Port {
     let instance: Instance | undefined;
+    const durability = this.#host ? spec.durability : "memory";
+    // Gone: its creation was undone.
     const open = (): Instance =>
-      (instance ??= this.#space.open({ ...spec, durability: "memory", seed: randomText(8) }, this.#now()));
+      instance && !instance.gone
+        ? instance
+        : (instance = this.#space.open({ ...spec, durability, seed: randomText(8) }, this.#now()));
+    return this.#port(instanceKey(spec.name), open);
+  }
+
+  get root(): Port {
+    return this.#port("", () => this.#space.root);
+  }
+
+  #port(key: string, open: () => Instance): Port {
+    const host = this.#host;
     return {
-      call: (op, body, options) => this.#call(open(), op, body, options),
-      listen: (listener) => this.#listen(open().key, listener),
+      call: (op, body, options) =>
+        host ? host.whenOpen(() => this.#call(open, op, body, options)) : this.#call(open, op, body, options),
+      listen: (listener) => this.#listen(key, listener),
       // This memory is the only one there will be.
       reassert: () => () => {},
     };
   }
 
-  get root(): Port {
-    return {
-      call: (op, body, options) => this.#call(this.#space.root, op, body, options),
-      listen: (listener) => this.#listen("", listener),
-      reassert: () => () => {},
-    };
-  }
-
   close(): Promise<void> {
-    if (this.status.state === "closed") return Promise.resolve();
-    this.status.state = "closed";
-    this.#stopAlarm?.();
-    for (const call of this.#parked) this.#space.cancel(call, this.#now(), true);
-    this.#drain();
-    this.#space.release({ owner: this.#owner, died: false }, this.#now());
-    this.#drain();
-    for (const listener of this.#statusListeners) listener(this.status);
-    return Promise.resolve();
+    return (this.#closing ??= this.#close());
   }
 
-  advanceClock(ms: number): Promise<void> {
-    if (!this.#testClock) throw new TabloomError("UNAVAILABLE", "this backend was not made with testClock");
+  async #close(): Promise<void> {
+    this.status.state = "closed";
+    this.#disarm();
+    for (const call of this.#parked) this.#space.cancel(call, this.#now(), true);
+    this.#settle();
+    this.#space.release({ owner: this.#owner, died: false }, this.#now());
+    this.#settle();
+    this.#tellStatus();
+    await this.#host?.close();
+  }
+
+  async advanceClock(ms: number): Promise<void> {
+    if (!this.testClock) throw new TabloomError("UNAVAILABLE", "this backend was not made with testClock");
     this.#offset += ms;
-    this.#wake();
-    return Promise.resolve();
+    await (this.#host ? this.#host.whenOpen(() => this.#wake()) : this.#wake());
+  }
+
+  #opened(opened: boolean): void {
+    this.status.connected = opened;
+    this.status.state = opened ? "ready" : "failed";
+    this.#arm();
+    this.#tellStatus();
+  }
+
+  #tellStatus(): void {
+    for (const listener of this.#statusListeners) listener(this.status);
   }
 
   #now(): number {
     return Date.now() + this.#offset;
   }
 
-  #call<Op extends CommandName>(instance: Instance, op: Op, body: Body<Op>, options?: CallOptions): Maybe<Reply<Op>> {
+  #call<Op extends CommandName>(
+    open: () => Instance,
+    op: Op,
+    body: Body<Op>,
+    options: CallOptions | undefined,
+  ): Maybe<Reply<Op>> {
     if (this.status.state === "closed") throw closedError("backend");
     if (options?.signal?.aborted) throw new AbortError(options.signal.reason);
     const now = this.#now();
@@ -116,7 +165,7 @@ class MemoryBackend implements Backend {
       seq: ++this.#seq,
       op,
       body,
-      instance,
+      instance: open(),
       arrival: 0,
       waitUntil: waitMs > 0 ? now + waitMs : 0,
       parkedIn: undefined,
@@ -124,13 +173,13 @@ class MemoryBackend implements Backend {
       answer: undefined,
     };
     this.#space.run(call, now);
-    this.#drain();
+    if (call.parkedIn !== undefined) this.#parked.add(call);
+    this.#settle();
     if (call.outcome) return valueOf(call.outcome) as Reply<Op>;
     return this.#wait(call, options?.signal) as Promise<Reply<Op>>;
   }
 
   #wait(call: MemoryCall, signal: AbortSignal | undefined): Promise<unknown> {
-    this.#parked.add(call);
     // From now on somebody waits for the alarm.
     if (this.#parked.size === 1) this.#disarm();
     this.#arm();
@@ -138,10 +187,11 @@ class MemoryBackend implements Backend {
       const abort = (): void => {
         this.#parked.delete(call);
         this.#space.cancel(call, this.#now(), false);
+        // Who waited behind it may have been served.
+        this.#settle();
         reject(new AbortError(signal!.reason));
       };
       call.answer = (outcome) => {
-        this.#parked.delete(call);
         signal?.removeEventListener("abort", abort);
         if (outcome.ok) resolve(outcome.value);
         else reject(outcome.error as Error);
@@ -159,14 +209,16 @@ class MemoryBackend implements Backend {
     };
   }
 
-  /** Nothing to commit: what happened is told at once, answers before events. */
-  #drain(): void {
+  /** After the space moved: what happened is written and then told, answers before events. */
+  #settle(): void {
+    this.#host?.commit();
     const { settled, announced } = this.#space;
     if (settled.length > 0) this.#space.settled = [];
     if (announced.length > 0) this.#space.announced = [];
     for (const { call, outcome } of settled) {
       const memoryCall = call as MemoryCall;
       memoryCall.outcome = outcome;
+      this.#parked.delete(memoryCall);
       memoryCall.answer?.(outcome);
     }
     const told = this.#listeners.has("") ? [...announced, ...traceOf(settled, announced, this.#now())] : announced;
@@ -177,7 +229,7 @@ class MemoryBackend implements Backend {
   }
 
   #arm(): void {
-    const dueAt = this.#space.dueAt();
+    const dueAt = (this.#host ?? this.#space).dueAt();
     if (dueAt >= this.#alarmAt || this.status.state === "closed") return;
     this.#disarm();
     this.#alarmAt = dueAt;
@@ -192,8 +244,9 @@ class MemoryBackend implements Backend {
 
   #wake(): void {
     this.#disarm();
-    this.#space.wake(this.#now());
-    this.#drain();
+    if (this.#host) this.#host.wake();
+    else this.#space.wake(this.#now());
+    this.#settle();
   }
 }
 

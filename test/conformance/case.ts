@@ -57,8 +57,9 @@ export function cases(
   );
 }
 
+const ONE = "a memory backend has one tab";
 /** For cases with several tabs. */
-export const ONE_TAB = { memory: "a memory backend has one tab" };
+export const ONE_TAB = { memory: ONE, store: ONE };
 
 export interface WorldOptions {
   name: string;
