@@ -1,5 +1,6 @@
 import type { TopicEvent } from "../protocol/commands.js";
 import { GapError, TopicPayloadError, ValidationError } from "../protocol/errors.js";
+import type { Maybe } from "./backend.js";
 import type { Handle } from "./handle.js";
 import { LogFeed, type LogSource } from "./log-feed.js";
 import { delay } from "./ranges.js";
@@ -22,11 +23,45 @@ export function liveEvents<S extends Schema>(
   schema: S,
   options: LiveOptions,
 ): AsyncIterableIterator<TopicEventOf<OutputOf<S>>> {
-  type Item = TopicEventOf<OutputOf<S>>;
-  const idleMs = options.timeoutMs === undefined ? undefined : delay("timeoutMs", options.timeoutMs);
+  return liveLog({
+    ...options,
+    handle,
+    source,
+    async decode(event, cursor) {
+      try {
+        return eventFields(event, cursor, await decodeValue(schema, event.data));
+      } catch (error) {
+        if (!(error instanceof ValidationError) || options.invalidPayload !== "throw") return undefined;
+        const { eventId, data: rawPayload } = event;
+        throw new TopicPayloadError({ eventId, rawPayload }, { cause: error });
+      }
+    },
+  });
+}
+
+interface LiveLogOptions<Event extends { n: number }, Item> extends Omit<LiveOptions, "invalidPayload"> {
+  // oxlint-disable-next-line typescript/no-explicit-any -- of any kind
+  handle: Handle<any>;
+  source: LogSource<Event>;
+  /** The item of an event; undefined: skip it. */
+  decode(event: Event, cursor: string): Maybe<Item | undefined>;
+}
+
+/** The events of a log to a listener, from this call on or from a cursor. */
+export function liveLog<Event extends { n: number }, Item>({
+  handle,
+  tenantId,
+  after = "$",
+  timeoutMs,
+  onGap,
+  source,
+  decode,
+  signal: given,
+}: LiveLogOptions<Event, Item>): AsyncIterableIterator<Item> {
+  const idleMs = timeoutMs === undefined ? undefined : delay("timeoutMs", timeoutMs);
   const stopped = new AbortController();
-  const { signal, release } = anySignal(stopped.signal, handle.ending, options.signal);
-  const feed = new LogFeed({ handle, tenantId: options.tenantId, after: options.after ?? "$", source, signal });
+  const { signal, release } = anySignal(stopped.signal, handle.ending, given);
+  const feed = new LogFeed({ handle, tenantId, after, source, signal });
   let ended = false;
 
   const finish = (): IteratorReturnResult<undefined> => {
@@ -39,13 +74,8 @@ export function liveEvents<S extends Schema>(
     for (;;) {
       const next = await feed.next(idleMs);
       if (next === undefined) return undefined;
-      try {
-        return eventFields(next.event, next.cursor, await decodeValue(schema, next.event.data));
-      } catch (error) {
-        if (!(error instanceof ValidationError) || options.invalidPayload !== "throw") continue;
-        const { eventId, data: rawPayload } = next.event;
-        throw new TopicPayloadError({ eventId, rawPayload }, { cause: error });
-      }
+      const item = await decode(next.event, next.cursor);
+      if (item !== undefined) return item;
     }
   };
   const advance = async (): Promise<IteratorResult<Item, undefined>> => {
@@ -56,7 +86,7 @@ export function liveEvents<S extends Schema>(
         return value === undefined ? finish() : { done: false, value };
       } catch (error) {
         if (signal.aborted) return finish();
-        if (error instanceof GapError && options.onGap === "continue") continue;
+        if (error instanceof GapError && onGap === "continue") continue;
         finish();
         throw error;
       }

@@ -58,18 +58,28 @@ export class LogFeed<Event extends { n: number }> {
   /** The place must be looked up again: another hub may have begun another log. */
   #adrift = false;
   #port!: Port;
+  readonly #options: LogFeedOptions<Event>;
   readonly #source: LogSource<Event>;
   readonly #signal: AbortSignal;
-  readonly #anchored: Promise<void>;
+  /** undefined: the last attempt failed, and its failure was told. */
+  #anchored: Promise<void> | undefined;
   #unlisten = (): void => {};
   #gap: GapError | undefined;
 
-  constructor({ handle, tenantId, after, source, signal }: LogFeedOptions<Event>) {
-    this.#source = source;
-    this.#signal = signal;
+  constructor(options: LogFeedOptions<Event>) {
+    this.#options = options;
+    this.#source = options.source;
+    this.#signal = options.signal;
     // Made now, so that it is in line with this client's later calls; its failure surfaces at the first `next`.
-    this.#anchored = promised(() => {
+    this.#anchored = this.#begin();
+    this.#anchored.catch(() => {});
+  }
+
+  #begin(): Promise<void> {
+    const { handle, tenantId, after } = this.#options;
+    return promised(() => {
       this.#port = handle.port(tenantId);
+      this.#unlisten();
       this.#unlisten = this.#port.listen({
         event: (event, n) => this.#hear(event, n),
         resync: () => {
@@ -82,7 +92,6 @@ export class LogFeed<Event extends { n: number }> {
         if (after !== "$") this.#behind = true;
       });
     });
-    this.#anchored.catch(() => {});
   }
 
   /**
@@ -90,7 +99,13 @@ export class LogFeed<Event extends { n: number }> {
    * lost. One at a time.
    */
   async next(idleMs: number | undefined, signal?: AbortSignal): Promise<{ event: Event; cursor: string } | undefined> {
-    await this.#anchored;
+    const anchored = (this.#anchored ??= this.#begin());
+    try {
+      await anchored;
+    } catch (error) {
+      this.#anchored = undefined;
+      throw error;
+    }
     for (let waited = false; ;) {
       if (this.#gap) {
         const gap = this.#gap;
@@ -108,6 +123,23 @@ export class LogFeed<Event extends { n: number }> {
         this.#behind = true;
       }
     }
+  }
+
+  /** After a gap: leaves out what is still retained, too. The place behind the newest event. */
+  async skip(gap: GapError): Promise<string> {
+    this.#reading = true;
+    this.#heardUpTo = 0;
+    try {
+      await this.#anchor("$");
+    } catch (error) {
+      this.#gap = gap;
+      throw error;
+    } finally {
+      this.#reading = false;
+    }
+    this.#buffer.length = 0;
+    this.#behind ||= this.#heardUpTo > this.#reached;
+    return formatCursor(this.#generation, this.#reached);
   }
 
   close(): void {
