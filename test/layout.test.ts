@@ -23,6 +23,7 @@ const DIRECTIONS: Record<string, readonly string[]> = {
 const LIBRARIES: Record<string, string> = {
   "broadcast-channel": "transport/broadcast.ts",
   comlink: "transport/comlink.ts",
+  croner: "engine/cron.ts",
   dexie: "store/indexeddb.ts",
 };
 
