@@ -1,2 +1,0 @@
-/** A message here ends the hub (hub.ts). */
-export const KILL_CHANNEL = "playground:kill";
