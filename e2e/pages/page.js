@@ -93,5 +93,17 @@ function consume(name, { concurrency = 5, holdMs = 0 } = {}) {
   };
 }
 
-Object.assign(globalThis, { tabloom, anything, join, keepRecord, steer, steering, sendAll, consume, note, noted });
+Object.assign(globalThis, {
+  tabloom,
+  anything,
+  join,
+  keepRecord,
+  steer,
+  steering,
+  sendAll,
+  consume,
+  note,
+  noteSafely,
+  noted,
+});
 document.title = "ready";
