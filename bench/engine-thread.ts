@@ -2,30 +2,13 @@
 import { runInNewContext } from "node:vm";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
-import { connect, queue, topic } from "../src/memory.js";
-import { makePayload, payload } from "./payload.js";
-
-export type Kind = "queue" | "topic";
-
-export interface Backlog {
-  kind: Kind;
-  waiting: number;
-}
-
-/** Microseconds per operation; bytes of heap per waiting message, once. */
-export interface Costs {
-  add: number;
-  take: number;
-}
+import { type Backlog, type Costs, makeLoad } from "./loads.js";
 
 const BLOCK = 250;
 const BLOCKS = 40;
 
 const { kind, waiting } = workerData as Backlog;
-const backend = connect();
-const jobs = queue({ id: "jobs", schema: payload, backend });
-const log = topic({ id: "log", schema: payload, backend, maxLen: waiting });
-let groups = 0;
+const load = makeLoad(kind, waiting);
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -34,34 +17,27 @@ parentPort!.on("message", (wanted: "fill" | "measure") => {
   void (wanted === "fill" ? fill() : measure()).then((answer) => parentPort!.postMessage(answer));
 });
 
-/** Returns the heap that a message takes. */
+/** Returns the heap that one item of the backlog takes. */
 async function fill(): Promise<number> {
-  await add(0);
+  await load.fill(0);
   const before = heap();
-  for (let i = 1; i < waiting; i++) await add(i % 90_000);
+  for (let i = 1; i < waiting; i++) await load.fill(i);
   return (heap() - before) / (waiting - 1);
 }
 
 async function measure(): Promise<Costs> {
-  const costs: Costs = { add: 0, take: 0 };
-  const reader = log.reader(`group-${groups++}`);
+  const costs: Costs = { first: 0, second: 0 };
+  await load.begin?.();
   for (let block = 0; block < BLOCKS; block++) {
     const start = performance.now();
-    for (let i = 0; i < BLOCK; i++) await add(i);
+    for (let i = 0; i < BLOCK; i++) await load.first(i);
     const middle = performance.now();
-    for (let i = 0; i < BLOCK; i++) {
-      if (kind === "queue") await (await jobs.recv())!.ack();
-      else await (await reader.recv())!.commit();
-    }
-    costs.add += middle - start;
-    costs.take += performance.now() - middle;
+    for (let i = 0; i < BLOCK; i++) await load.second(i);
+    costs.first += middle - start;
+    costs.second += performance.now() - middle;
   }
   const perOperation = 1000 / (BLOCK * BLOCKS);
-  return { add: costs.add * perOperation, take: costs.take * perOperation };
-}
-
-function add(i: number): Promise<unknown> {
-  return kind === "queue" ? jobs.send({ data: makePayload(i) }) : log.pub({ data: makePayload(i) });
+  return { first: costs.first * perOperation, second: costs.second * perOperation };
 }
 
 function heap(): number {
