@@ -243,7 +243,7 @@ class HubBackend implements Backend {
     this.#calls
       .add({ ref, op, body })
       .then((reply) => answered?.(reply as never))
-      .catch(refused);
+      .catch((error: unknown) => refused?.(error));
   }
 
   /** What the hub says of itself. Another epoch means another memory: it has to be told everything anew. */

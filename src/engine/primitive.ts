@@ -1,4 +1,13 @@
-import type { Body, CommandName, Commands, Configs, InstanceName, Kind, OpenBody, Reply } from "../protocol/commands.js";
+import type {
+  Body,
+  CommandName,
+  Commands,
+  Configs,
+  InstanceName,
+  Kind,
+  OpenBody,
+  Reply,
+} from "../protocol/commands.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
 
@@ -80,7 +89,7 @@ export interface Primitive<State, K extends Kind> {
   readonly lasting?: true;
   readonly rules: Rules<State, K>;
   /** What it holds, at most so much of it, for those who look on. */
-  peek?(state: State, limit: number, ctx: Context): Json[];
+  peek(state: State, limit: number, ctx: Context): Json[];
   /**
    * Lanes in which a call may be served that could not before: asked after every change, and told once. Without it all
    * lanes are tried after every change, and nobody waits for those before them.

@@ -18,7 +18,7 @@ const rules = {
   "space.peek": {
     run(instances: Instances, { name, limit }: { name: InstanceName; limit: number }, ctx: Context): Json[] {
       const instance = instances.find(instanceKey(name));
-      return instance?.primitive.peek?.(instance.state, limit, ctx) ?? [];
+      return instance?.primitive.peek(instance.state, limit, ctx) ?? [];
     },
   },
 };

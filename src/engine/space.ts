@@ -96,6 +96,7 @@ export class Space implements Context {
     const arrival = this.#arrival;
     const instance = this.#instances.find(instanceKey(other.name)) ?? this.#create(other);
     this.#touched.add(instance);
+    if (instance.dueAt <= this.now) this.#wakeInstance(instance);
     const outcome = this.#attempt({ instance, op, body, owner: "", arrival });
     this.#arrival = arrival;
     this.#current = caller;
