@@ -1,5 +1,5 @@
 import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
-import { TabloomError, closedError } from "../protocol/errors.js";
+import { type TabloomError, closedError } from "../protocol/errors.js";
 import { type CallFrame, type HubStatus, type ReplyFrame, SPACE_REF, type Welcome } from "../protocol/frames.js";
 import { randomText } from "../protocol/ids.js";
 import { instanceKey } from "../protocol/names.js";

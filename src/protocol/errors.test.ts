@@ -43,7 +43,7 @@ const samples: TabloomError[] = [
 test("every code is documented, with what to do", () => {
   const page = readFileSync("docs/errors.md", "utf8");
   const documented = [...page.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, code]) => code);
-  expect(documented.sort()).toEqual(Object.keys(ERROR_CODES).sort());
+  expect(new Set(documented)).toEqual(new Set(Object.keys(ERROR_CODES)));
 });
 
 describe("errors on the wire", () => {
