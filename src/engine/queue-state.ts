@@ -79,7 +79,7 @@ export interface QueueState {
   /** The next number for a message, a place in line, or a dead letter. Only ever grows. */
   next: number;
   paused: boolean;
-  ready: Ready;
+  ready: Ready<Message>;
   delayed: DueHeap<{ message: Message; place: DelayedPlace }>;
   leases: DueHeap<{ message: Message; place: LeasedPlace }>;
   byDelivery: Map<string, Message>;

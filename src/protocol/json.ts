@@ -2,25 +2,27 @@
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /** What a value looks like after a round trip through JSON. */
-export type Jsonify<T> = T extends { toJSON(): infer R }
-  ? Jsonify<R>
-  : T extends string | number | boolean | null
-    ? T
-    : T extends undefined | symbol | ((...args: never[]) => unknown)
-      ? undefined
-      : T extends bigint
-        ? never
-        : T extends Map<unknown, unknown> | Set<unknown>
-          ? Record<string, never>
-          : T extends readonly (infer Item)[]
-            ? Jsonify<Item>[]
-            : T extends object
-              ? {
-                  [Key in keyof T as T[Key] extends symbol | ((...args: never[]) => unknown) ? never : Key]: Jsonify<
-                    T[Key]
-                  >;
-                }
-              : never;
+export type Jsonify<T> = unknown extends T
+  ? unknown
+  : T extends { toJSON(): infer R }
+    ? Jsonify<R>
+    : T extends string | number | boolean | null
+      ? T
+      : T extends undefined | symbol | ((...args: never[]) => unknown)
+        ? undefined
+        : T extends bigint
+          ? never
+          : T extends Map<unknown, unknown> | Set<unknown>
+            ? Record<string, never>
+            : T extends readonly (infer Item)[]
+              ? Jsonify<Item>[]
+              : T extends object
+                ? {
+                    [Key in keyof T as T[Key] extends symbol | ((...args: never[]) => unknown) ? never : Key]: Jsonify<
+                      T[Key]
+                    >;
+                  }
+                : never;
 
 /** Bytes of a text in UTF-8, counted without allocating. Lone surrogates count 3, as TextEncoder writes them. */
 export function utf8Bytes(text: string): number {
