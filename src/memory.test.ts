@@ -92,3 +92,39 @@ test("what is due wakes a parked call by the real clock, too", async () => {
     vi.useRealTimers();
   }
 });
+
+test("found: what a status listener throws is not the call's, nor keeps a store from being let go", async () => {
+  const uncaught: (() => void)[] = [];
+  vi.stubGlobal("queueMicrotask", (run: () => void) => uncaught.push(run));
+  try {
+    const { connect, createMemoryStore, queue } = await load();
+    const store = { ...createMemoryStore(), lock: async () => () => (free = true) };
+    let free = false;
+    const backend = connect({ store });
+    backend.onStatus(() => {
+      throw new Error("the app's");
+    });
+    expect(await queue({ id: "x", schema, store }).send({ data: "a" })).toMatchObject({ duplicate: false });
+    await backend.close();
+    expect(free).toBe(true);
+    expect(uncaught).toHaveLength(2);
+    expect(uncaught[0]).toThrow("the app's");
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});
+
+test("found: ending a trace twice leaves others alone", async () => {
+  const { connect, inspect, ratelimit } = await load();
+  const backend = connect();
+  const stop = new AbortController();
+  const first = inspect(backend).trace({ signal: stop.signal });
+  stop.abort();
+  const second = inspect(backend).trace();
+  expect(await first.next()).toMatchObject({ done: true });
+  await first.return!();
+  const seen = second.next();
+  await ratelimit({ id: "x", limit: 1 }).check("a");
+  expect((await seen).value).toMatchObject({ op: "ratelimit.check" });
+  await second.return!();
+});

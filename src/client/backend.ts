@@ -29,8 +29,9 @@ export interface Port {
   /**
    * Asked at every new hub, before any other call, for what that hub must be told anew: a lock that is held, a handler
    * that is there. undefined: nothing. Returns how to stop.
+   * Also asked when this tab only connects again to the hub that it knew (`remembers`), which may have ended its session.
    */
-  reassert(tell: () => Reassertion | undefined): () => void;
+  reassert(tell: (hub: { remembers: boolean }) => Reassertion | undefined): () => void;
 }
 
 /** A call that tells a new hub what its predecessor knew. */

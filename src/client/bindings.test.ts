@@ -17,7 +17,7 @@ class FakeHub {
   absent = new Set<string>();
   readonly asked: string[] = [];
   readonly #listeners = new Set<FeedListener>();
-  readonly #tellers = new Set<() => Reassertion | undefined>();
+  readonly #tellers = new Set<(hub: { remembers: boolean }) => Reassertion | undefined>();
 
   ephemeral() {
     const port = this.#port();
@@ -27,13 +27,18 @@ class FakeHub {
 
   /** What a new hub is told; undefined: nothing. */
   told(): Held | undefined {
-    const [told] = [...this.#tellers].map((tell) => tell()).filter((one) => one !== undefined);
+    const [told] = [...this.#tellers].map((tell) => tell({ remembers: false })).filter((one) => one !== undefined);
     return told && (told.body as Body<"ephemeral.assert">).entries;
+  }
+
+  /** What the same hub is told that this tab was cut off from for a while. */
+  get toldAgain(): unknown[] {
+    return [...this.#tellers].map((tell) => tell({ remembers: true })).filter((one) => one !== undefined);
   }
 
   /** A new hub to which these keys were not news. */
   replaced(lost: string[]): void {
-    for (const tell of this.#tellers) tell()?.answered?.(lost as never);
+    for (const tell of this.#tellers) tell({ remembers: false })?.answered?.(lost as never);
   }
 
   announce(change: Partial<EntryChange> & { type: EntryChange["type"] }): void {
@@ -172,6 +177,12 @@ describe("what is bound to a tab", () => {
     await hub.ephemeral().upsert({ key: "a", value: "x", bound: "tab" });
     act(hub);
     expect(hub.told()).toMatchObject([{ key: "a" }]);
+  });
+
+  test("is not told to a hub that knows it: there it may have been removed meanwhile", async () => {
+    const hub = new FakeHub();
+    await hub.ephemeral().upsert({ key: "a", value: "x", bound: "tab" });
+    expect(hub.toldAgain).toEqual([]);
   });
 
   test("is let go when the handle is closed", async () => {

@@ -21,7 +21,8 @@ export class Bindings {
     this.#stop = [
       // What others do to these entries ends them here, too: a new hub must not be told of them.
       port.listen({ event: (event) => this.#hear(event), resync() {} }),
-      port.reassert(() => this.#tell()),
+      // A hub that remembers knows better: what is gone there was removed.
+      port.reassert(({ remembers }) => (remembers ? undefined : this.#tell())),
     ];
   }
 

@@ -17,6 +17,7 @@ import type { HubLink } from "../transport/comlink.js";
 import type { Dialer } from "./dialer.js";
 
 const ANSWER_WITHIN_MS = 2000;
+const DIAL_AGAIN_MS = 200;
 const RETRY_DELAY_MS = 50;
 const RETRY_DELAY_MAX_MS = 2000;
 const FAILURES_BEFORE_NEXT_GENERATION = 3;
@@ -32,6 +33,11 @@ export interface ConnectionOptions {
   onPong(status: HubStatus): void;
   /** No attempt will succeed: two builds that do not understand each other, or a browser without what is needed. */
   onFailed(error: TabloomError): void;
+}
+
+interface Answer {
+  link: HubLink;
+  text: string;
 }
 
 export class Connection {
@@ -136,10 +142,12 @@ export class Connection {
     return undefined;
   }
 
+  /**
+   * Dials until a hub answers. A worker that dies under the hello leaves no other trace, and the next dial starts its
+   * successor; to one that is only slow it is another port, and the first answer counts.
+   */
   async #attempt(): Promise<Welcome> {
     const { space, dialer, testClock } = this.#options;
-    const { link, failed } = dialer.dial(names.worker(space, "module", this.#generation));
-    this.#link = link;
     const hello: HelloFrame = {
       kind: "hello",
       tab: this.tab,
@@ -148,10 +156,26 @@ export class Connection {
       ...(testClock ? { testClock } : {}),
       ...(dialer.own ? { own: true } : {}),
     };
-    const text = await Promise.race([this.send(hello), failed, timeout(ANSWER_WITHIN_MS)]);
-    const welcome = JSON.parse(text) as Welcome;
-    this.#watchHub(welcome.hubId);
-    return welcome;
+    const links: HubLink[] = [];
+    const answers: Promise<Answer | undefined>[] = [timeout(ANSWER_WITHIN_MS)];
+    try {
+      for (;;) {
+        const { link, failed } = dialer.dial(names.worker(space, "module", this.#generation));
+        links.push((this.#link = link));
+        answers.push(
+          failed,
+          this.send(hello).then((text) => ({ link, text })),
+        );
+        const answer = await Promise.race([...answers, pause(DIAL_AGAIN_MS)]);
+        if (!answer) continue;
+        this.#link = answer.link;
+        const welcome = JSON.parse(answer.text) as Welcome;
+        this.#watchHub(welcome.hubId);
+        return welcome;
+      }
+    } finally {
+      for (const link of links) if (link !== this.#link) link.close();
+    }
   }
 
   /** A hub holds a lock for as long as it lives: getting it tells of its death within milliseconds. */
@@ -207,8 +231,8 @@ function warn(cause: unknown): void {
   console.warn(`tabloom: no hub yet (${reason}); trying again. If the worker file is not found, see docs/worker.md.`);
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
 }
 
 function timeout(ms: number): Promise<never> {

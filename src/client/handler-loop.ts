@@ -40,7 +40,8 @@ export class HandlerLoop {
   #taking: AbortController | undefined;
   #claiming = false;
   #filling = false;
-  #watchTimer: unknown;
+  /** Whether `#watchAll` is about to be called. */
+  #willWatch = false;
   #sliceEndsAt = 0;
   /** Finishes and releases that are not answered. */
   readonly #settling = new Set<Promise<unknown>>();
@@ -100,7 +101,7 @@ export class HandlerLoop {
   async #begin(): Promise<void> {
     const { worker } = this.#options;
     const stopAsserting = this.port.reassert(() => ({ op: "job.register", body: this.#registration() }));
-    const onVisibility = (): void => void this.#tell(() => this.port.call("job.register", this.#registration()));
+    const onVisibility = (): void => this.#tell(() => this.port.call("job.register", this.#registration()));
     if (worker && typeof document === "object") document.addEventListener("visibilitychange", onVisibility);
     this.#forget = () => {
       stopAsserting();
@@ -230,7 +231,10 @@ export class HandlerLoop {
       const run = new HandlerRun(this, claimed);
       this.#running.add(run);
       this.#present.add(run);
-      this.#watchTimer ??= setTimeout(() => this.#watchAll(), WATCH_AFTER_MS);
+      if (!this.#willWatch) {
+        this.#willWatch = true;
+        setTimeout(() => this.#watchAll(), WATCH_AFTER_MS);
+      }
       this.#handle(run, claimed.input);
       return;
     }
@@ -243,7 +247,7 @@ export class HandlerLoop {
   }
 
   #watchAll(): void {
-    this.#watchTimer = undefined;
+    this.#willWatch = false;
     for (const run of this.#running) run.watch();
   }
 
@@ -279,22 +283,21 @@ export class HandlerLoop {
     );
   }
 
-  #threw(run: HandlerRun, error: unknown): void {
-    const cause = run.fatal ?? error;
-    const retry = !run.fatal && !isNonRetryable(error);
-    this.#leave(run, failure(cause, retry), cause);
+  #threw(run: HandlerRun, thrown: unknown): void {
+    const failed = failure(run.fatal ?? thrown, !run.fatal && !isNonRetryable(thrown));
+    this.#leave(run, failed, thrown instanceof Error ? thrown : new Error(failed.error.message));
   }
 
   /** The handler has left. */
-  #leave(run: HandlerRun, outcome: JobResult | undefined, cause?: unknown): void {
+  #leave(run: HandlerRun, outcome: JobResult | undefined, cause?: Error): void {
     // Abandoned: its job was freed, its slot given away.
     if (!this.#present.delete(run)) return;
     this.#asleep.delete(run.runId);
     if (run.stopped) this.#release(run);
     else if (!run.over && outcome) {
       const { runId } = run;
-      if (cause === undefined) run.over = LEFT;
-      else run.end(cause instanceof Error ? cause : new Error(String(cause)));
+      if (cause) run.end(cause);
+      else run.over = LEFT;
       this.#tell(() => this.port.call("job.finish", { runId, outcome }));
     }
     this.#free(run);
@@ -338,7 +341,7 @@ export class HandlerLoop {
 const LEFT = /*#__PURE__*/ new TabloomError("CLOSED", "the handler has left");
 const STOPPED = /*#__PURE__*/ new TabloomError("CLOSED", "the worker was stopped");
 
-function failure(error: unknown, retry: boolean): JobResult {
+function failure(error: unknown, retry: boolean): Extract<JobResult, { retry: boolean }> {
   const message = error instanceof Error ? error.message : String(error);
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return { error: { message, ...(typeof code === "string" ? { code } : {}) }, retry };

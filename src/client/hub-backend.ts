@@ -35,7 +35,7 @@ interface OpenPort {
   /** The current hub was asked to open it, and has not refused. */
   opened: boolean;
   /** What every later hub must be told. */
-  readonly reassertions: Set<() => Reassertion | undefined>;
+  readonly reassertions: Set<(hub: { remembers: boolean }) => Reassertion | undefined>;
 }
 
 /** The hub of a space, shared by every tab of this origin. */
@@ -178,6 +178,8 @@ class HubBackend implements Backend {
 
   #receive(text: string): void {
     const frame = JSON.parse(text) as ReplyFrame;
+    // Of a hub that was given up meanwhile: what it says is void, its calls are asked again.
+    if (frame.epoch !== this.#status.epoch && !frame.reset) return;
     this.#calls.settle(frame.replies);
     if (frame.reset) this.#connection?.reconnect();
     else if (frame.status) this.#setHubStatus(frame.status);
@@ -220,20 +222,20 @@ class HubBackend implements Backend {
     const another = before !== "" && before !== epoch;
     this.#feed.epoch = epoch;
     this.#setStatus({ connected: true, tabId: this.#connection!.tab, ...statusOf(welcome) });
-    this.#calls.resume(() => this.#reopen(), another);
+    this.#calls.resume(() => this.#reopen({ remembers: welcome.known && !another }), another);
     void this.#pull(this.#connection!, epoch).catch(() => this.#connection?.reconnect());
     this.#feed.resync();
     if (another) isolated(() => this.#options.onReset?.({ reason: "hub-restarted" }));
   }
 
   /** Opens again what any call ever needed: calls under way may need it now. */
-  #reopen(): void {
+  #reopen(hub: { remembers: boolean }): void {
     for (const port of this.#ports.values()) {
       if (!port.used) continue;
       port.opened = port.spec === undefined;
       this.#open(port);
       if (this.#feed.hears(port.key)) this.#tellListening(port, true);
-      for (const tell of port.reassertions) this.#reassert(port, tell());
+      for (const tell of port.reassertions) this.#reassert(port, tell(hub));
     }
   }
 

@@ -6,6 +6,9 @@ import { integer } from "./ranges.js";
 import { anySignal } from "./signals.js";
 import { iterator } from "./stream.js";
 
+/** Of a trace that nobody reads, the rest is dropped. */
+const BUFFERED = 10_000;
+
 /** A look at everything that a backend hosts. It takes nothing and changes nothing. */
 export interface Inspector {
   /** Every instance with kind, id, tenant, configuration and stats. */
@@ -17,7 +20,8 @@ export interface Inspector {
   peek(name: InstanceName, options?: { limit?: number }): Promise<Json[]>;
   /**
    * Commands as they are answered and events as they are announced, from now on, until the signal aborts. For
-   * debugging: while somebody follows, every command is broadcast. Entries may be missing when a hub dies.
+   * debugging: while somebody follows, every command is broadcast. Entries may be missing when a hub dies, and the oldest
+   * of more than 10,000 that nobody has taken.
    */
   trace(options?: { signal?: AbortSignal }): AsyncIterableIterator<TraceEntry>;
 }
@@ -47,6 +51,7 @@ function trace({ root }: Backend, given: AbortSignal | undefined): AsyncIterable
   const unlisten = root.listen({
     event(event) {
       if (event.type === "space.traced") entries.push(event.entry);
+      if (entries.length > BUFFERED) entries.shift();
       wake?.();
     },
     resync() {},
@@ -56,7 +61,13 @@ function trace({ root }: Backend, given: AbortSignal | undefined): AsyncIterable
     release();
     return { done: true, value: undefined };
   };
-  signal.addEventListener("abort", () => wake?.(), { once: true });
+  const stop = (): void => {
+    // Not only when somebody asks again: nobody may.
+    unlisten();
+    wake?.();
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener("abort", stop, { once: true });
   return iterator(
     async () => {
       while (entries.length === 0 && !signal.aborted) await new Promise<void>((resolve) => (wake = resolve));

@@ -38,7 +38,11 @@ export function jobEvents(handle: Handle<"job">, jobId: string, tenantId: string
   };
 }
 
-function itemOf({ n: _, publishedAt, ...event }: JobEvent, cursor: string): JobEventItem {
-  const data = event.type === "progress" ? { ...event, value: fromText(event.value) } : event;
+function itemOf(event: JobEvent, cursor: string): JobEventItem {
+  const { publishedAt } = event;
+  const data: Partial<JobEvent> = { ...event };
+  delete data.n;
+  delete data.publishedAt;
+  if (data.type === "progress") data.value = fromText(data.value!) as string;
   return { data: data as JobEventOf, eventId: cursor, cursor, publishedAt };
 }

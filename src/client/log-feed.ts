@@ -186,17 +186,26 @@ export class LogFeed<Event extends { n: number }> {
   }
 
   async #readPage(): Promise<void> {
-    if (this.#adrift) {
-      this.#adrift = false;
-      await this.#anchor(formatCursor(this.#generation, this.#reached));
-    }
+    if (this.#adrift) await this.#findAgain();
     const range = { after: this.#reached, limit: PAGE };
     const { events, head, gap } = await this.#source.read(this.#port, range, this.#signal);
+    // Another hub may have answered, of another log.
+    if (this.#adrift) return;
     if (gap) this.#gap = new GapError(gap);
     this.#buffer.push(...events);
     const full = events.length === PAGE;
     this.#reached = Math.max(this.#reached, full ? events.at(-1)!.n : head);
     if (full || this.#heardUpTo > this.#reached) this.#behind = true;
+  }
+
+  async #findAgain(): Promise<void> {
+    this.#adrift = false;
+    try {
+      await this.#anchor(formatCursor(this.#generation, this.#reached));
+    } catch (error) {
+      this.#adrift = true;
+      throw error;
+    }
   }
 
   async #anchor(after: string): Promise<void> {

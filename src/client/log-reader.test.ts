@@ -66,12 +66,15 @@ class SteeredHub {
       call: async (op, body, options) => {
         const failure = this.failures.shift();
         if (failure) throw failure;
-        const reply = this.#run(op, body as never);
+        const asked = this.generation;
+        let reply = this.#run(op, body as never);
         if (this.held) {
           await new Promise<void>((resolve, reject) => {
             this.#answers.push(resolve);
             options?.signal?.addEventListener("abort", () => reject(new Error("aborted")));
           });
+          // Sent again to the one that came after.
+          if (this.generation !== asked) reply = this.#run(op, body as never);
         }
         return reply as never;
       },
@@ -160,6 +163,32 @@ describe("a reader of a log", () => {
     await settled();
     hub.announce(1);
     expect(await after).toMatchObject({ cursor: "TWO.1" });
+  });
+
+  test("found: a page that another hub answers, of another log, is not taken for its own", async () => {
+    const hub = new SteeredHub();
+    hub.head = 5;
+    const reader = hub.reader();
+    await settled();
+    hub.held = true;
+    const next = reader.recv({ wait: false });
+    await settled();
+    hub.replace();
+    hub.head = 7;
+    hub.answerAll();
+    expect(await next).toEqual({ type: "overflow", after: "ONE.5", firstAvailable: "TWO.0", cursor: "TWO.7" });
+    expect(await reader.recv({ wait: false })).toBeNull();
+  });
+
+  test("found: that a new hub has another log is told also after a failed attempt to find its place", async () => {
+    const hub = new SteeredHub();
+    hub.head = 5;
+    const reader = hub.reader();
+    await settled();
+    hub.replace();
+    hub.failures.push(timeout());
+    await expect(reader.recv({ wait: false })).rejects.toThrow("no answer");
+    expect(await reader.recv({ wait: false })).toMatchObject({ type: "overflow", after: "ONE.5" });
   });
 
   test("an overflow goes on behind the newest event, also of those that come meanwhile", async () => {

@@ -33,10 +33,11 @@ export function createMutexFactory(flavour: Flavour) {
 
     const acquire = (resource: string, given: number | AcquireOptions = {}): Promise<Lock | null> =>
       promised(() => {
+        boundedText("resource", resource);
         const asked = typeof given === "object" ? given : { ttl: given };
         const ttl = duration("ttl", asked.ttl ?? defaultTtl);
         const waitMs = delay("waitMs", asked.waitMs ?? defaultWait);
-        return take(handle, locks, boundedText("resource", resource), { ...asked, ttl, waitMs });
+        return take(handle, locks, resource, { ...asked, ttl, waitMs });
       });
     const locked = async <T, None>(
       lock: Lock | null,

@@ -37,5 +37,6 @@ describe("ranges", () => {
       "k",
     ]);
     expect(() => optionalText("key", 1)).toThrow(ValidationError);
+    expect(() => optionalText("key", "k".repeat(65_537))).toThrow(ValidationError);
   });
 });

@@ -40,11 +40,9 @@ export function boundedText(name: string, value: unknown): string {
   throw new ValidationError(`${name} must be a string of at most ${MAX_TEXT_LENGTH} characters`);
 }
 
-/** An optional text that may not be empty and is bounded like a name. */
+/** An optional text: an empty one is none. */
 export function optionalText(name: string, value: unknown): string | undefined {
-  if (value === undefined || value === "") return undefined;
-  if (typeof value === "string") return value;
-  throw new ValidationError(`${name} must be a string`);
+  return value === undefined || value === "" ? undefined : boundedText(name, value);
 }
 
 /** One of these words; another would otherwise be taken for the default in silence. */

@@ -29,11 +29,12 @@ export const events: Table<JobState, LoggedJobEvent, LoggedJobEvent> = {
       log.head = Math.max(log.head, event.n);
     }
   },
-  encode: ({ n: _, ...event }) => event as unknown as Json,
+  // The number is the row's key.
+  encode: (event) => ({ ...event, n: undefined }) as unknown as Json,
 };
 
 export function decodeEvent(n: number, row: Json): LoggedJobEvent {
-  return { n, ...(row as object) } as LoggedJobEvent;
+  return { ...(row as object), n } as LoggedJobEvent;
 }
 
 export const trims: Table<JobState, "trim", number> = {

@@ -113,9 +113,8 @@ export function handBack(state: JobState, job: Job, ctx: Context): void {
 
 /** A sleep is over: first it is kept for the handler that slept, then it is there for all. */
 export function wakeUp(state: JobState, job: Job, place: ParkedPlace, ctx: Context): void {
-  const { asleep } = place;
-  const mayKeep = !place.kept && asleep !== undefined && state.handles.has(asleep.handleId);
-  if (mayKeep) ctx.put(places, job, { ...place, kept: true, dueAt: ctx.now + KEPT_MS });
+  const { asleep, kept } = place;
+  if (asleep && !kept) ctx.put(places, job, { ...place, kept: true, dueAt: ctx.now + KEPT_MS });
   else awake(state, job, place, asleep, ctx);
 }
 

@@ -143,7 +143,16 @@ class MemoryBackend implements Backend {
   }
 
   #tellStatus(): void {
-    for (const listener of this.#statusListeners) listener(this.status);
+    for (const listener of this.#statusListeners) {
+      try {
+        listener(this.status);
+      } catch (error) {
+        // The app's, not the call's under which it happened: uncaught, as from an event listener.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 
   #now(): number {
@@ -204,8 +213,8 @@ class MemoryBackend implements Backend {
     const listeners = this.#listeners.get(key) ?? new Set();
     this.#listeners.set(key, listeners.add(listener));
     return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0) this.#listeners.delete(key);
+      // Only once: others may listen by now.
+      if (listeners.delete(listener) && listeners.size === 0) this.#listeners.delete(key);
     };
   }
 

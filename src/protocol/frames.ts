@@ -26,6 +26,8 @@ export interface HelloFrame {
 export interface Welcome extends HubStatus {
   /** Names this hub's liveness lock: the worker's life, however many epochs it has. */
   hubId: string;
+  /** This tab has been here before, and nothing of it was given up since. */
+  known: boolean;
   protocol: number;
   version: string;
 }

@@ -88,10 +88,11 @@ export class Hub implements HubFacade {
       );
     }
     await this.#alive;
+    const known = this.#host?.knows(frame.tab) ?? false;
     const admit = (): void => this.#host!.hello(frame);
     if (this.#state === "ready") admit();
     else this.#waiting.unshift(admit);
-    return { ...this.#status(), hubId: this.#id, protocol: PROTOCOL, version: __VERSION__ };
+    return { ...this.#status(), hubId: this.#id, known, protocol: PROTOCOL, version: __VERSION__ };
   }
 
   #status(): HubStatus {

@@ -108,6 +108,10 @@ export const ephemeralEntries = cases("ephemeral", {
     const [deletion, ...more] = await eventsNow(reader);
     assert.include(deletion, { type: "delete", key: "a", reason: "left" });
     assert.isEmpty(more);
+    await ephemeral.upsert({ key: "a", value: "x" });
+    await rejectsWith(ephemeral.remove({ key: "a", reason: "x".repeat(65_537) }), "VALIDATION");
+    await ephemeral.remove({ key: "a", reason: "" });
+    assert.notProperty((await eventsNow(reader)).at(-1), "reason");
   },
 
   "an expired key is gone, and its expire event precedes the operation's own": async (world) => {

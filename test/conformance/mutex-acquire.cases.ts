@@ -83,6 +83,11 @@ export const mutexAcquire = cases("mutex", {
     assert.include(await mutex.stats(), { held: 0 });
   },
 
+  "checks come in order: resource, ranges": async (world) => {
+    const mutex = world.mutex({ id: world.id() });
+    await rejectsWith(mutex.acquire(7 as unknown as string, { ttl: 0, waitMs: -1 }), "VALIDATION");
+  },
+
   "a lock is over when its ttl is": async (world) => {
     const mutex = world.mutex({ id: world.id() });
     await lockNow(mutex, "door", { ttl: 60_000 });

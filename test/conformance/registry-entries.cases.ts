@@ -210,6 +210,7 @@ export const registryEntries = cases("registry", {
     await registry.upsert({ key: "k", value: "x" });
     await registry.upsert({ key: "expired", value: "x", ttlMs: 100 });
     await world.advance(100);
+    await rejectsWith(registry.remove({ key: "k", reason: "x".repeat(65_537) }), "VALIDATION");
     assert.isTrue(await registry.remove({ key: "k", reason: "old" }));
     assert.isFalse(await registry.remove({ key: "k" }));
     assert.isFalse(await registry.remove({ key: "expired" }));

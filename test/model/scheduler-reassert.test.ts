@@ -16,7 +16,7 @@ const HOUR = 3_600_000;
 class Hubs {
   readonly driver = new EngineDriver();
   readonly #rows = new Map<string, Json>();
-  readonly #tells = new Map<string, Set<() => Reassertion | undefined>>();
+  readonly #tells = new Map<string, Set<(hub: { remembers: boolean }) => Reassertion | undefined>>();
 
   readonly backend = {
     status: { state: "ready" },
@@ -34,7 +34,7 @@ class Hubs {
     this.driver.space = restored(this.#rows);
     for (const [id, tells] of this.#tells) {
       for (const tell of tells) {
-        const told = tell();
+        const told = tell({ remembers: false });
         if (told) this.driver.run(id, told.op, told.body);
       }
     }
