@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** What every entry exports besides its factories. */
 export type { Backend, BackendStatus } from "./backend.js";
 export type { HandleOptions } from "./handle.js";

@@ -8,6 +8,8 @@ import { setLongTimeout } from "./signals.js";
 const DEADLINE_MS = 30_000;
 /** Calls in flight at most; the hub keeps as many finished replies for this tab. */
 const MAX_IN_FLIGHT = 20_000;
+/** Waiting calls that each frame names; with more, the hub keeps replies from the next one on. */
+const MAX_WAITING_TOLD = 100;
 /** Longer batches leave as several frames, so that the hub works on one while this tab reads the answers of another. */
 const MAX_FRAME_CALLS = 500;
 
@@ -143,7 +145,6 @@ export class Calls {
     const again = [...this.#pending.values()];
     addFirst();
     this.#untold = this.#outgoing.length;
-    const first = this.#outgoing.length;
     for (const pending of again) {
       // A claim that was given up may have been granted: asked again without waiting, it is found and handed back.
       if (pending.abandoned && !pending.options?.onLate) this.#remove(pending);
@@ -152,12 +153,11 @@ export class Calls {
         this.#outgoing.push(pending);
       }
     }
+    this.#inFlight = 0;
     this.#paused = false;
-    // Also with nothing to send, and however much must come first: from every tab's first frame the hub knows what is held.
-    const batch = this.#outgoing.splice(0, Math.max(first, MAX_FRAME_CALLS));
-    this.#inFlight = batch.length;
-    this.#sendFrame(batch);
-    this.#flush();
+    // Also with nothing to send: the hub waits for every tab's first frame to know what is held.
+    if (this.#outgoing.length === 0) this.#sendFrame([]);
+    else this.#flush();
   }
 
   /** Ends everything: who waits for something to come is told that nothing does, the others why. */
@@ -195,18 +195,30 @@ export class Calls {
       pending.sent = true;
       return [pending.seq, pending.ref, pending.op, currentBody(pending)];
     });
-    const below = this.#pending.keys().next().value ?? this.#seq + 1;
+    const { below, waiting } = this.#unsettled();
     const cancel = this.#cancelled;
     this.#cancelled = [];
     this.#untold = Math.max(0, this.#untold - batch.length);
     this.#sentUpTo = Math.max(this.#sentUpTo, batch.at(-1)?.seq ?? 0);
     this.#options.send({
       below,
+      ...(waiting.length > 0 ? { waiting } : {}),
       calls,
       ...(cancel.length > 0 ? { cancel } : {}),
       ...(this.#untold > 0 ? { untold: true } : {}),
       ...(below <= this.#lostUpTo ? { lost: this.#lostUpTo } : {}),
     });
+  }
+
+  /** From where on the hub keeps replies, and calls below that wait. */
+  #unsettled(): { below: number; waiting: number[] } {
+    const waiting: number[] = [];
+    for (const { seq, body } of this.#pending.values()) {
+      const waits = (body as { waitMs?: number }).waitMs;
+      if (!waits || waiting.length === MAX_WAITING_TOLD) return { below: seq, waiting };
+      waiting.push(seq);
+    }
+    return { below: this.#seq + 1, waiting };
   }
 
   #abandon(pending: PendingCall, error: Error): void {

@@ -9,7 +9,9 @@ const noBackend = createFlavour(() => {
   throw new Error("not needed");
 });
 
-const handle = (): Handle<"topic"> => new Handle("topic", noBackend, { id: "x" }, {} as TopicConfig, "relaxed");
+const anything = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } };
+const options = { id: "x", schema: anything };
+const handle = (): Handle<"topic"> => new Handle("topic", noBackend, options, {} as TopicConfig, "relaxed");
 
 interface Gate {
   promise: Promise<string>;

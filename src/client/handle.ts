@@ -2,6 +2,7 @@ import type { Configs, Durability, Kind } from "../protocol/commands.js";
 import { ValidationError, closedError } from "../protocol/errors.js";
 import type { Backend, InstanceSpec, Maybe, Port } from "./backend.js";
 import type { Flavour } from "./flavour.js";
+import type { Schema } from "./schema.js";
 import type { Store } from "./store.js";
 import { isPromise, promised } from "./maybe.js";
 import { identifier, oneOf } from "./ranges.js";
@@ -18,9 +19,14 @@ export interface HandleOptions {
   backend?: Backend;
   /** Where the memory flavour keeps its state: handles on the same store share it. Other flavours refuse it. */
   store?: Store;
-  /** "memory" dies with the hub, "relaxed" survives tab and browser, "strict" is flushed before the answer. */
+  /**
+   * "memory" dies with the hub, "relaxed" survives tab and browser, "strict" is flushed before the answer. Default
+   * "relaxed"; of ratelimit, mutex and ephemeral "memory", unless they are given a `store`.
+   */
   durability?: Durability;
 }
+
+const SCHEMALESS: readonly Kind[] = ["ratelimit", "mutex", "scheduler"];
 
 /** What the handle of each primitive has in common: its ports, the order of its calls, its end. */
 export class Handle<K extends Kind> {
@@ -37,6 +43,10 @@ export class Handle<K extends Kind> {
 
   constructor(kind: K, flavour: Flavour, options: HandleOptions, config: Configs[K], durability: Durability) {
     identifier("id", options.id);
+    const { schema } = options as { schema?: Partial<Schema> };
+    if (!SCHEMALESS.includes(kind) && typeof schema?.["~standard"]?.validate !== "function") {
+      throw new ValidationError("schema must be a Standard Schema, as zod, valibot and arktype make them");
+    }
     if (options.tenantId !== undefined) identifier("tenantId", options.tenantId);
     this.#kind = kind;
     this.#flavour = flavour;

@@ -129,7 +129,7 @@ export interface JobInfo<Result> {
   failures: number;
   /** Tabs that died while they ran it. */
   crashes: number;
-  /** Ids of its finished steps and sleeps. */
+  /** Ids of its finished steps and sleeps; empty once it is completed or cancelled. */
   steps: string[];
   key?: string;
   meta?: unknown;

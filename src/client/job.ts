@@ -1,5 +1,5 @@
 import type { JobBackoff, JobConfig, JobItem, JobOutcome, JobRecord } from "../protocol/commands.js";
-import { AbortError, closedError } from "../protocol/errors.js";
+import { AbortError, ValidationError, closedError } from "../protocol/errors.js";
 import { newId } from "../protocol/ids.js";
 import { utf8Bytes } from "../protocol/json.js";
 import type { Maybe } from "./backend.js";
@@ -50,6 +50,9 @@ export function createJobFactory(flavour: Flavour) {
    */
   function job<S extends Schema, R>(options: JobOptions<S, R>): Job<S, R>;
   function job(options: JobOptions<Schema, unknown> & { resultSchema?: Schema }): Job<Schema, unknown> {
+    if (options.worker !== false && typeof options.process !== "function") {
+      throw new ValidationError("process must be a function that handles a job");
+    }
     const handle = new Handle("job", flavour, options, configOf(options), "relaxed");
     const settings = addSettings({}, options.defaults ?? {});
     const { schema } = options;

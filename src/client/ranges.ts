@@ -9,7 +9,9 @@ interface Range {
 export function integer(name: string, value: unknown, { min, max = Number.MAX_SAFE_INTEGER }: Range): number {
   if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return value as number;
   const range = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`;
-  throw new RangeError(`${name} must be an integer ${range}, not ${String(value)}`);
+  throw new RangeError(
+    `${name} must be an integer ${range}, not ${typeof value === "string" ? JSON.stringify(value) : String(value)}`,
+  );
 }
 
 /** The furthest duration that still gives a safe time when added to now. */

@@ -196,7 +196,9 @@ function runIdOf(reply: TriggerReply, { scheduleId, runId }: { scheduleId: strin
   if ("duplicateOf" in reply) return reply.duplicateOf;
   if ("failed" in reply) throw fromWire(reply.failed);
   const message = `scheduler trigger rejected: ${reply.rejected.replace("_", " ")} for ${JSON.stringify(scheduleId)}`;
-  throw reply.rejected === "missing_schedule" ? new ValidationError(message) : new TabloomError("UNAVAILABLE", message);
+  throw reply.rejected === "missing_schedule"
+    ? new ValidationError(message)
+    : new TabloomError("UNAVAILABLE", message, { retryable: true });
 }
 
 function configOf({

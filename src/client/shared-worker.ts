@@ -10,7 +10,7 @@ export function sharedWorkerDialer(make: (options: { name: string }) => SharedWo
       const shared = make({ name });
       const failed = new Promise<never>((_, reject) => {
         shared.addEventListener("error", () =>
-          reject(new TabloomError("UNAVAILABLE", "the worker script could not be loaded")),
+          reject(new TabloomError("UNAVAILABLE", "the worker script could not be loaded", { retryable: true })),
         );
       });
       return { link: connectHub(shared.port), failed };

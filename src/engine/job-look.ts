@@ -4,7 +4,7 @@ import { storedSteps } from "./job-run.js";
 import { type Job, type JobState, statusOf } from "./job-state.js";
 import type { Context } from "./primitive.js";
 
-export function recordOf(job: Job): JobRecord {
+function recordOf(job: Job): JobRecord {
   const { jobId, input, submittedAt, priority, maxAttempts, key, meta, orderingKey, progress } = job;
   const place = job.place!;
   const { failures, crashes, error } = place;

@@ -187,7 +187,7 @@ export function runOf(place: Place | undefined): Run | undefined {
   return place.at === "ready" || place.at === "parked" ? place.asleep : undefined;
 }
 
-export const UNTRIED = { failures: 0, crashes: 0, error: undefined, claimedAt: 0 } as const;
+const UNTRIED = { failures: 0, crashes: 0, error: undefined, claimedAt: 0 } as const;
 
 /** Where a job stands right after it was submitted. */
 export function firstPlace(job: Job): Place {

@@ -40,7 +40,7 @@ export const ERROR_CODES = {
   /** Two builds that do not understand each other; reload this tab. */
   VERSION: { retryable: false },
   /** The platform lacks something tabloom needs; the message names it. */
-  UNAVAILABLE: { retryable: true },
+  UNAVAILABLE: { retryable: false },
   /** Sign in, or ask for the permission. */
   UNAUTHORIZED: { retryable: false },
   /** The work killed its owner too often; look at the input. */
@@ -61,13 +61,14 @@ export interface TabloomErrorOptions {
 
 /** The base of every tabloom error. Test `error.code`, not the message. */
 export class TabloomError extends Error {
+  // Spelled out: minifiers rename classes.
+  override readonly name: string = "TabloomError";
   readonly code: ErrorCode;
   /** Whether the same call may succeed later, unchanged. */
   readonly retryable: boolean;
 
   constructor(code: ErrorCode, message: string, options: TabloomErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
-    this.name = new.target.name;
     this.code = code;
     this.retryable = options.retryable ?? ERROR_CODES[code].retryable;
   }

@@ -55,6 +55,8 @@ export interface CallFrame {
   tab: string;
   /** The lowest sequence the tab still waits for: finished replies below it may be forgotten. */
   below: number;
+  /** Calls below it that the tab waits for all the same: those that may wait for ever would keep everything else. */
+  waiting?: number[];
   calls: WireCall[];
   /** Sequences of waiting calls that their caller gave up. */
   cancel?: number[];

@@ -110,7 +110,7 @@ export class Host {
     const session = this.#sessions.get(frame.tab)!;
     return new Promise((resolve) => {
       const exchange: Exchange = { open: true, replies: [], resolve };
-      session.settleBelow(frame.below);
+      session.settleBelow(frame.below, frame.waiting ?? []);
       const now = this.#now();
       for (const call of frame.calls) this.#receiveCall(session, call, { exchange, now, lost: frame.lost ?? 0 });
       for (const seq of frame.cancel ?? []) {

@@ -45,6 +45,8 @@ export class Session {
   listening = new Set<string>();
   /** The lowest sequence that the tab still waits for. */
   #below = 0;
+  /** Lower ones that it waits for all the same. */
+  #waiting: ReadonlySet<number> = new Set();
   /** What this tab asked for, from there on. */
   readonly #calls = new Map<number, HubCall>();
   readonly #opened = new Map<number, Opened>();
@@ -71,13 +73,20 @@ export class Session {
   // --- Calls ------------------------------------------------------------------------------------------------------
 
   /** Forgets what the tab no longer waits for. */
-  settleBelow(below: number): void {
+  settleBelow(below: number, waiting: readonly number[]): void {
     const settled = below - this.#below;
-    if (settled <= 0) return;
+    if (settled < 0) return;
+    const waited = this.#waiting;
+    this.#waiting = new Set(waiting);
+    const forget = (seq: number): void => {
+      if (!this.#waiting.has(seq)) this.#calls.delete(seq);
+    };
+    waited.forEach(forget);
+    if (settled === 0) return;
     if (settled > this.#calls.size) {
-      for (const seq of [...this.#calls.keys()]) if (seq < below) this.#calls.delete(seq);
+      for (const seq of [...this.#calls.keys()]) if (seq < below) forget(seq);
     } else {
-      for (let seq = this.#below; seq < below; seq++) this.#calls.delete(seq);
+      for (let seq = this.#below; seq < below; seq++) forget(seq);
     }
     this.#below = below;
     for (const seq of this.#unusual.keys()) if (seq < below) this.#unusual.delete(seq);
@@ -87,7 +96,7 @@ export class Session {
   repeat(seq: number, exchange: Exchange): boolean {
     const call = this.#calls.get(seq);
     // Below: settled long ago, a frame of an old connection.
-    if (call === undefined) return seq < this.#below;
+    if (call === undefined) return seq < this.#below && !this.#waiting.has(seq);
     call.exchange = exchange;
     if (call.reply) exchange.replies.push(call.reply);
     return true;

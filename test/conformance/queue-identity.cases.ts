@@ -1,6 +1,6 @@
 import { assert } from "chai";
 import { z } from "zod";
-import { ONE_TAB, cases } from "./case.js";
+import { ONE_TAB, type World, cases } from "./case.js";
 import { rejectsWith, throwsRange, throwsWith } from "./expectations.js";
 import { drain, nothing, parked, sendAll, take } from "./receiving.js";
 
@@ -12,6 +12,18 @@ export const queueIdentity = cases("queue", {
     const id = world.id();
     await world.queue({ id, schema }).send({ data: "a" });
     assert.deepEqual(await drain(world.queue({ id, schema })), ["a"]);
+  },
+
+  "a handle that needs a schema is not made without a Standard Schema": (world) => {
+    const id = world.id();
+    const none = { validate: () => true } as unknown as typeof schema;
+    throwsWith(() => world.queue({ id, schema: none }), "VALIDATION");
+    throwsWith(() => world.topic({ id, schema: none }), "VALIDATION");
+    throwsWith(() => world.registry({ id, schema: none }), "VALIDATION");
+    throwsWith(() => world.ephemeral({ id, schema: none, ttlMs: 1 }), "VALIDATION");
+    throwsWith(() => world.job({ id, schema: none, process: () => {} }), "VALIDATION");
+    throwsWith(() => world.job({ id, schema } as unknown as Parameters<World["job"]>[0]), "VALIDATION");
+    return Promise.resolve();
   },
 
   "another prefix, tenant or id is another queue": async (world) => {
