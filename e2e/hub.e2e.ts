@@ -125,6 +125,67 @@ describe("a hub that dies", () => {
   });
 });
 
+describe("a hub that is dead before it answers", () => {
+  test("is given up for the next one without a warning, and what was sent to it has one effect", async () => {
+    const a = await stage.profile.open(stage.site.origin);
+    const warnings: string[] = [];
+    a.on("console", (message) => message.type() === "warning" && warnings.push(message.text()));
+    const dialled = await a.evaluate(async () => {
+      let dials = 0;
+      // The first three times as if it had died right after it was started.
+      const worker = ({ name }: { name: string }): SharedWorker =>
+        ++dials <= 3
+          ? new SharedWorker("/e2e/pages/deaf-hub.js", { type: "module", name: `deaf ${dials}` })
+          : new SharedWorker("/dist/worker.js", { type: "module", name });
+      join("test", { worker });
+      await q.send({ data: { i: 1 } });
+      return dials;
+    });
+    expect(dialled).toBeGreaterThan(3);
+    expect(await a.evaluate(async () => (await q.stats()).depth)).toBe(1);
+    expect(warnings).toEqual([]);
+  });
+
+  test("may also be slow: the first answer counts, however often it was asked", async () => {
+    const [first, second] = [await openTab({ steer: true }), await stage.profile.open(stage.site.origin)];
+    await first.evaluate(async () => {
+      steering.postMessage({ hangMs: 1500 });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    });
+    const depth = await second.evaluate(async () => {
+      join("test", { steer: true });
+      await q.send({ data: { i: 1 } });
+      return (await q.stats()).depth;
+    });
+    expect(depth).toBe(1);
+    expect(await first.evaluate(async () => (await q.recv())?.data)).toEqual({ i: 1 });
+  });
+});
+
+describe("a lock", () => {
+  test("is kept by the next hub, however much else its tab has to tell it", async () => {
+    const [holder, rival] = [await openTab(), await openTab()];
+    const token = await holder.evaluate(async () => {
+      // Opened again at every hub, and before the lock is told.
+      const others = Array.from({ length: 600 }, (_, i) => tabloom.mutex({ id: `other ${i}` }));
+      await Promise.all(others.map((other) => other.stats()));
+      globalThis.m = tabloom.mutex({ id: "m", defaultTtl: 600_000 });
+      globalThis.lock = (await m.acquire("r"))!;
+      return lock.token;
+    });
+    const next = rival.evaluate(async () => {
+      const lock = await tabloom.mutex({ id: "m" }).acquire("r", { waitMs: 60_000 });
+      return lock?.token;
+    });
+    for (let round = 0; round < 5; round++) {
+      await stage.profile.killWorkers();
+      expect(await holder.evaluate(() => m.extend(lock))).toBe(true);
+    }
+    await holder.evaluate(() => m.release(lock));
+    expect(await next).toBeGreaterThan(token);
+  });
+});
+
 describe("a hub that is alive and answers nothing", () => {
   test("is replaced by one of the next generation; when it wakes it cannot write", async () => {
     const a = await openTab({ steer: true });

@@ -1,5 +1,7 @@
 /** What e2e/pages/page.js puts into the page. Only ever touched inside `page.evaluate`. */
 import type * as Tabloom from "../../src/index.js";
+import type { Access } from "../../test/history/mutex-history.js";
+import type { Note } from "../../test/history/record.js";
 
 interface Noted {
   what: string;
@@ -19,6 +21,8 @@ declare global {
   var t: Tabloom.Topic<AnySchema>;
   var noted: Noted[];
   var seen: unknown[];
+  var m: Tabloom.Mutex;
+  var lock: Tabloom.Lock;
   var stopConsuming: () => Promise<void>;
   function join(space: string, options?: object): void;
   /** Disturbs a steered hub; resolves when it says that it is done. */
@@ -29,6 +33,44 @@ declare global {
   /** Makes this the tab that confirms what others note; `consume` waits for it. */
   function keepRecord(): void;
   function note(entry: Omit<Noted, "at">): void;
+
+  // --- e2e/pages/jobs.html
+
+  function joinSpace(options: object): void;
+  var stepping: Tabloom.Job<Tabloom.Schema<{ from: number }>, number[]>;
+  var ticking: Tabloom.Job<AnySchema, string>;
+  function workInSteps(name: string, options: { hangAfter?: number }): void;
+  function scheduleEachMinute(): Promise<void>;
+  /** Moves the hub's clock to just behind the next slot. */
+  function toNextSlot(): Promise<void>;
+  function slotsDone(): Promise<number[]>;
+  function bind(key: string): Promise<void>;
+  function present(): Promise<string[]>;
+
+  // --- e2e/pages/history.html
+
+  /** Takes down what this tab does; `kept`: the tab that keeps the record has it before it can have an effect. */
+  function recordAs(tab: string, options: { kept: boolean }): void;
+  function keepRecordOf(tab: string): void;
+  var notes: Note[];
+  function takeNotes(): Note[];
+  function useQueue(options: object): void;
+  function stopSending(): Promise<void>;
+  function stopReceiving(): Promise<void>;
+  function deadLetters(): Promise<{ value: string; messageId: string }[]>;
+  function joinMutex(options: { space: string; worker?: string }): void;
+  var mutexes: Record<"memory" | "relaxed", Tabloom.Mutex>;
+  function contend(options: object): Promise<void>;
+  function stopContending(): Promise<void>;
+  function takeAccesses(): Promise<Access[]>;
+
+  // --- e2e/pages/store.html
+
+  function openStore(prefix: string): { backend: Tabloom.Backend; q: typeof q };
+  /** What a call rejects with; undefined when it does not. */
+  function refusal(
+    call: () => Promise<unknown>,
+  ): Promise<{ name: string; code: string; cause?: string | undefined } | undefined>;
 }
 
 export {};

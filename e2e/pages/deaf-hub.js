@@ -1,0 +1,2 @@
+// A worker that answers nobody: as one that died before it could.
+self.onconnect = () => {};
