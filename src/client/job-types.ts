@@ -79,7 +79,10 @@ export interface JobContext {
   readonly attempt: number;
   readonly key?: string;
   readonly meta?: unknown;
-  /** Aborts when the job is cancelled, times out or is lost, and when the handle stops. */
+  /**
+   * Aborts when the job is lost or the handle stops: the reason is an Error whose `code` is `CANCELLED`, `TIMEOUT`,
+   * `LOST` or `CLOSED`. Also when the handler has failed, with what it threw.
+   */
   readonly signal: AbortSignal;
   /** A sign of life: the lease begins anew, with `leaseMs` for this once. Rejects with `AbortError` when it is lost. */
   heartbeat(options?: { leaseMs?: number }): Promise<void>;

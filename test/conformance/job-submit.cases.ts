@@ -101,6 +101,8 @@ export const jobSubmit = cases("job", {
     assert.strictEqual((await job.get(id, { tenantId: "other" }))?.id, id);
     assert.strictEqual((await job.stats({ tenantId: "other" })).completed, 1);
     assert.strictEqual((await job.stats()).completed, 0);
+    await job.submit({ input: "theirs again", tenantId: "other", delayMs: 1000 });
+    assert.include(await job.stats({ tenantId: "other" }), { workers: 1 });
     assert.deepEqual(seen, ["theirs"]);
   },
 });
