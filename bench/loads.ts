@@ -75,7 +75,7 @@ const loads: Record<Kind, (backend: Backend, waiting: number) => Load> = {
   },
 
   job(backend, waiting) {
-    const options = { id: "job", schema: payload, backend, retentionCount: 100, globalConcurrency: 0 };
+    const options = { id: "job", schema: payload, backend, retentionCount: 100 };
     const worker = job({ ...options, process: ({ input }) => Promise.resolve(input.i) });
     const submit = (i: number): Promise<string> =>
       worker.submit({ input: makePayload(i % 90_000), delayMs: DAY + (i % waiting) });

@@ -88,11 +88,13 @@ export const locks: Table<MutexState, string, Lock> = {
   get: (state, value) => state.held.get(value),
   set(state, value, lock) {
     const previous = state.held.get(value);
+    const stays = previous !== undefined && previous.resource === lock?.resource;
     if (previous !== undefined) {
       const holders = state.holders.get(previous.resource)!;
       holders.delete(previous);
-      if (holders.size === 0) state.holders.delete(previous.resource);
-      if (lock?.resource !== previous.resource) {
+      // Not taken out only to be put in again: a big map pays dearly for that.
+      if (!stays) {
+        if (holders.size === 0) state.holders.delete(previous.resource);
         state.opened.push(previous.resource);
         if (previous.token >= state.ownFrom) state.ended.note(previous);
       }
