@@ -1,4 +1,5 @@
 import type { Case } from "./case.js";
+import { durabilityCases } from "./durability.cases.js";
 import { ephemeralCases } from "./ephemeral.cases.js";
 import { inspectCases } from "./inspect.cases.js";
 import { jobCases } from "./job.cases.js";
@@ -21,6 +22,7 @@ export function casesOf(): Case[] {
     ...schedulerCases,
     ...registryCases,
     ...ephemeralCases,
+    ...durabilityCases,
     ...retryCases,
     ...inspectCases,
   ];
