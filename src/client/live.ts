@@ -1,4 +1,4 @@
-import type { TopicEvent } from "../protocol/commands.js";
+import type { Kind, TopicEvent } from "../protocol/commands.js";
 import { GapError, TopicPayloadError, ValidationError } from "../protocol/errors.js";
 import type { Maybe } from "./backend.js";
 import type { Handle } from "./handle.js";
@@ -40,8 +40,7 @@ export function liveEvents<S extends Schema>(
 }
 
 interface LiveLogOptions<Event extends { n: number }, Item> extends Omit<LiveOptions, "invalidPayload"> {
-  // oxlint-disable-next-line typescript/no-explicit-any -- of any kind
-  handle: Handle<any>;
+  handle: Handle<Kind>;
   source: LogSource<Event>;
   /** The item of an event; undefined: skip it. */
   decode(event: Event, cursor: string): Maybe<Item | undefined>;

@@ -1,4 +1,4 @@
-import type { Gap } from "../protocol/commands.js";
+import type { Gap, Kind } from "../protocol/commands.js";
 import { formatCursor } from "../protocol/cursor.js";
 import { GapError } from "../protocol/errors.js";
 import type { InstanceEvent } from "../protocol/events.js";
@@ -30,8 +30,7 @@ export interface LogSource<Event extends { n: number }> {
 }
 
 export interface LogFeedOptions<Event extends { n: number }> {
-  // oxlint-disable-next-line typescript/no-explicit-any -- of any kind
-  handle: Handle<any>;
+  handle: Handle<Kind>;
   tenantId: string | undefined;
   after: string;
   source: LogSource<Event>;

@@ -1,3 +1,4 @@
+import type { Kind } from "../protocol/commands.js";
 import { GapError, closedError } from "../protocol/errors.js";
 import type { Maybe } from "./backend.js";
 import type { Handle } from "./handle.js";
@@ -29,8 +30,7 @@ export interface LogReader<Item> {
 }
 
 export interface LogReaderOptions<Event extends { n: number }, Item> {
-  // oxlint-disable-next-line typescript/no-explicit-any -- of any kind
-  handle: Handle<any>;
+  handle: Handle<Kind>;
   tenantId: string | undefined;
   after: string;
   source: LogSource<Event>;

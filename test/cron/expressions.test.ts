@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { NEVER, timetable } from "../../src/engine/cron.js";
+import { parseCron } from "../../src/engine/cron-parse.js";
 import { ValidationError } from "../../src/protocol/errors.js";
 import { minutesOf, slotsByHand } from "./by-hand.js";
 
@@ -110,6 +111,13 @@ describe("expressions", () => {
   ])("are refused: %s", (_, cron) => {
     expect(() => timetable(cron, "UTC")).toThrow(ValidationError);
   });
+
+  test.each(["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "0 0 30 2 */2"])(
+    "dates that never come are refused by reading alone, without a search for them: %s",
+    (cron) => {
+      expect(() => parseCron(cron)).toThrow(ValidationError);
+    },
+  );
 
   test.each(["Mars/Olympus", "", "UTC+25", "+25:00", " UTC", null as unknown as string])(
     "zones are refused: %s",
