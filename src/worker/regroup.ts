@@ -85,5 +85,5 @@ export class Regroup {
 }
 
 function mayGrant(op: CommandName): boolean {
-  return op.startsWith("mutex.") && op !== ("mutex.assert" as CommandName);
+  return op.startsWith("mutex.") && op !== "mutex.assert";
 }
