@@ -16,17 +16,30 @@ const workerUrl: Plugin = {
 };
 
 /**
- * broadcast-channel carries stand-ins for a missing BroadcastChannel. They poll, and every browser with a SharedWorker
- * has the real one: joining a channel without it throws instead.
+ * broadcast-channel carries stand-ins for a missing BroadcastChannel, which poll, and options for them. It is given the
+ * one method that is used (src/transport/broadcast.ts); what else it could choose stays out.
  */
-const nativeBroadcast: Plugin = {
-  name: "tabloom:native-broadcast",
+const oneBroadcastMethod: Plugin = {
+  name: "tabloom:one-broadcast-method",
   load(id) {
-    if (!/broadcast-channel\/dist\/esbrowser\/methods\/(indexed-db|localstorage|simulate)\.js$/.test(id)) return null;
-    const names = ["IndexedDBMethod", "LocalstorageMethod", "SimulateMethod"];
-    return `const none = { type: "none", canBeUsed: () => false };\nexport { ${names.map((name) => `none as ${name}`).join(", ")} };`;
+    const module = /broadcast-channel\/dist\/esbrowser\/(method-chooser|options)\.js$/.exec(id)?.[1];
+    if (module === "options") return "export const fillOptionsWithDefaults = (options) => options;";
+    return module && "export const chooseMethod = ({ methods: [method] }) => method;";
   },
 };
+
+/** Comlink can pass objects by proxy, for which each side carries both sides' code. Frames are texts. */
+const noProxyTransfer: Plugin = {
+  name: "tabloom:no-proxy-transfer",
+  transform(code, id) {
+    if (!id.endsWith("/comlink/dist/esm/comlink.mjs")) return null;
+    const without = code.replace('["proxy", proxyTransferHandler],', "");
+    if (without === code) throw new Error("Comlink no longer lists its handlers in these words");
+    return { code: without, map: null };
+  },
+};
+
+const libraries = [oneBroadcastMethod, noProxyTransfer];
 
 const shared: UserConfig = {
   define: { __VERSION__: JSON.stringify(manifest.version) },
@@ -39,7 +52,7 @@ const shared: UserConfig = {
 
 const tab: UserConfig = {
   ...shared,
-  plugins: [workerUrl, nativeBroadcast],
+  plugins: [workerUrl, ...libraries],
   build: {
     target: "es2022",
     sourcemap: true,
@@ -56,17 +69,26 @@ const tab: UserConfig = {
   },
 };
 
-/** A build of its own, because a worker has no import map and must not share chunks with the tab. */
+/**
+ * A build of its own, because a worker has no import map and must not share chunks with the tab; and once more as a
+ * classic script, for pages that host the file themselves.
+ */
 const worker: UserConfig = {
   ...shared,
-  plugins: [nativeBroadcast],
+  plugins: libraries,
   build: {
     target: "es2022",
     sourcemap: true,
     emptyOutDir: false,
-    lib: { entry: { worker: "src/hub.ts" }, formats: ["es"] },
-    // Vite leaves whitespace in ES libraries; nobody bundles this file again, so it is minified here.
-    rolldownOptions: { output: { entryFileNames: "worker.js", codeSplitting: false, minify: true } },
+    lib: { entry: "src/hub.ts" },
+    // Vite leaves whitespace in ES libraries; nobody bundles these files again, so they are minified here.
+    rolldownOptions: {
+      output: [
+        { format: "es", entryFileNames: "worker.js", codeSplitting: false, minify: true },
+        // Copied to where its source map is not. What it exports is nothing: the name is a formality.
+        { format: "iife", entryFileNames: "worker.global.js", name: "hub", minify: true, sourcemap: false },
+      ],
+    },
   },
 };
 

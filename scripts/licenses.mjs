@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 const FILE = "THIRD_PARTY_LICENSES.md";
-const BUNDLED = ["broadcast-channel", "comlink", "croner", "dexie"];
+const BUNDLED = ["broadcast-channel", "comlink", "compare-versions", "croner", "dexie"];
 const LICENCE_FILE = /^(licen[cs]e|notice)(\.|$)/i;
 
 const packages = [...closure(BUNDLED)].sort();

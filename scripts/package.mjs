@@ -1,6 +1,7 @@
 /** What must hold of the files that are published, and no tool looks at. `npm run build` comes before. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { Script } from "node:vm";
 import { parseSync } from "vite";
 
 const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
@@ -25,6 +26,8 @@ for (const path of scripts) {
 
 expect(imports("dist/worker.js").length === 0, "dist/worker.js imports something: workers have no import map");
 expect(text("dist/worker.js").length > 4096, "dist/worker.js is so small that Vite would inline it");
+const classic = text("dist/worker.global.js");
+expect(!throws(() => new Script(classic)), "dist/worker.global.js is no classic script");
 const started = /new SharedWorker\(\s*new URL\("\.\/worker\.js", import\.meta\.url\),\s*\{\s*type: "module"/;
 expect(
   scripts.some((path) => started.test(text(path))),
@@ -41,6 +44,15 @@ function imports(path) {
   );
   const dynamic = dynamicImports.map(({ moduleRequest: { start, end } }) => text(path).slice(start + 1, end - 1));
   return [...named, ...dynamic];
+}
+
+function throws(run) {
+  try {
+    run();
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function expect(holds, message) {

@@ -14,6 +14,8 @@ const TYPES: Record<string, string> = {
 export interface SiteOptions {
   /** Folder that is served; default: the repository. */
   root?: string;
+  /** Default: one that is free. */
+  port?: number;
 }
 
 export interface Site {
@@ -21,22 +23,29 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Serves a folder on a free port of localhost: a secure context, as the browser requires for workers and locks. */
-export async function serve({ root = process.cwd() }: SiteOptions = {}): Promise<Site> {
+/**
+ * Serves a folder on localhost: a secure context, as the browser requires for workers and locks. A file can be asked for
+ * under a security policy (`?policy=…`), or late (`?delayMs=…`).
+ */
+export async function serve({ root = process.cwd(), port: wanted = 0 }: SiteOptions = {}): Promise<Site> {
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    const { pathname, searchParams: asked } = new URL(request.url ?? "/", "http://localhost");
     const file = join(root, normalize(decodeURIComponent(pathname)));
     if (!file.startsWith(root) || !existsSync(file) || !statSync(file).isFile()) {
       response.writeHead(404).end();
       return;
     }
+    const policy = asked.get("policy");
     response.writeHead(200, {
       "content-type": TYPES[extname(file)] ?? "application/octet-stream",
       "cache-control": "no-store",
+      // For frames of an opaque origin.
+      "access-control-allow-origin": "*",
+      ...(policy ? { "content-security-policy": policy } : {}),
     });
-    createReadStream(file).pipe(response);
+    setTimeout(() => createReadStream(file).pipe(response), Number(asked.get("delayMs") ?? 0));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(wanted, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return { origin: `http://localhost:${port}`, close: () => closeServer(server) };
 }

@@ -54,7 +54,7 @@ export function joinBroadcast(name: string, listener?: (text: string) => void): 
   return {
     post(text) {
       // A hint that is lost is made up for by the numbers of the next one.
-      channel.postMessage(text).catch(() => {});
+      if (!channel.isClosed) channel.postMessage(text).catch(() => {});
     },
     close() {
       void channel.close();
