@@ -8,12 +8,16 @@ export interface Tabs {
   open(): Promise<Page>;
   /** The hub of a space, as the debugger sees it. */
   hub(space: string): Promise<WorkerSession>;
+  /** Closes every page, and with the last one ends the hubs. */
+  end(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** DevTools commands to one worker. */
 export interface WorkerSession {
   send<Answer = unknown>(method: string, params?: object): Promise<Answer>;
+  /** A worker that is watched does not end. */
+  detach(): Promise<void>;
 }
 
 export async function openTabs(): Promise<Tabs> {
@@ -22,6 +26,12 @@ export async function openTabs(): Promise<Tabs> {
   return {
     open: () => profile.open(site.origin, "/bench/page.html"),
     hub: (space) => attach(profile, space),
+    async end() {
+      const [keeper, ...pages] = profile.context.pages();
+      await Promise.all(pages.map((page) => page.close()));
+      await keeper?.goto("about:blank");
+      while ((await workers(profile)).length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    },
     async close() {
       await profile.close();
       await site.close();
@@ -35,13 +45,18 @@ interface Answer {
   error?: { message: string };
 }
 
-async function attach({ context }: Profile, space: string): Promise<WorkerSession> {
+async function workers({ context }: Profile): Promise<{ title: string; targetId: string }[]> {
   const browser = await context.browser()!.newBrowserCDPSession();
   const { targetInfos } = await browser.send("Target.getTargets");
-  const target = targetInfos.find(
-    ({ type, title }) => type === "shared_worker" && title.startsWith(`tabloom:${space}:`),
-  );
-  if (!target) throw new Error(`no worker of space ${space} among ${targetInfos.map(({ title }) => title).join(", ")}`);
+  await browser.detach();
+  return targetInfos.filter(({ type }) => type === "shared_worker");
+}
+
+async function attach(profile: Profile, space: string): Promise<WorkerSession> {
+  const hubs = await workers(profile);
+  const target = hubs.find(({ title }) => title.startsWith(`tabloom:${space}:`));
+  if (!target) throw new Error(`no worker of space ${space} among ${hubs.map(({ title }) => title).join(", ")}`);
+  const browser = await profile.context.browser()!.newBrowserCDPSession();
   const { sessionId } = await browser.send("Target.attachToTarget", { targetId: target.targetId, flatten: false });
   return workerSession(browser, sessionId);
 }
@@ -63,6 +78,7 @@ function workerSession(browser: CDPSession, sessionId: string): WorkerSession {
       if (error) throw new Error(`${method}: ${error.message}`);
       return result as Result;
     },
+    detach: () => browser.detach(),
   };
 }
 

@@ -6,6 +6,7 @@ import { type Result, type Row, formatEnvironment, formatTable } from "./report.
 import { scale } from "./scale.js";
 import { size } from "./size.js";
 import { spine } from "./spine.js";
+import { start } from "./start.js";
 
 export interface Run {
   /** Where CPU profiles go; undefined: none are taken. */
@@ -23,6 +24,7 @@ const benchmarks: Record<string, Benchmark> = {
   spine: { run: spine, browser: true },
   memory: { run: memory, browser: false },
   scale: { run: scale, browser: true },
+  start: { run: start, browser: true },
   size: { run: size, browser: false },
 };
 

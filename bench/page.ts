@@ -199,11 +199,35 @@ async function announce(source: EventSource, count: number): Promise<void> {
 
 // --- Backlogs -------------------------------------------------------------------------------------------------------
 
-async function fillQueue(durability: Durability, space: string, count: number): Promise<void> {
+async function fillQueue(durability: Durability, space: string, count: number, bytes?: number): Promise<void> {
   const queue = queueOf(durability, space);
   await each(count / 1000, 4, (batch) =>
-    queue.sendMany(Array.from({ length: 1000 }, (_, i) => ({ data: makePayload((batch * 1000 + i) % 90_000) }))),
+    queue.sendMany(Array.from({ length: 1000 }, (_, i) => ({ data: makePayload((batch * 1000 + i) % 90_000, bytes) }))),
   );
+}
+
+/** Milliseconds until a space answers this page, which has not asked it before: the hub starts if there is none. */
+async function firstAnswer(space: string): Promise<number> {
+  const start = performance.now();
+  for (let answered = false; !answered;) {
+    answered = await queueOf("relaxed", space)
+      .stats()
+      .then(
+        () => true,
+        // A start may take longer than a call has.
+        () => false,
+      );
+  }
+  return performance.now() - start;
+}
+
+/** Receives and acknowledges in batches. */
+async function drain(space: string, count: number): Promise<void> {
+  const queue = queueOf("relaxed", space);
+  await each(count / 500, 4, async () => {
+    const messages = await queue.recvMany({ max: 500 });
+    await Promise.all(messages.map((message) => message.ack()));
+  });
 }
 
 async function fillTopic(space: string, count: number): Promise<void> {
@@ -214,10 +238,14 @@ async function fillTopic(space: string, count: number): Promise<void> {
 }
 
 /** Microseconds per send, and per claim with its ack, at a backlog that stays as it is. */
-async function queueCosts(space: string, blocks: number): Promise<{ send: number; claimAndAck: number }> {
-  const queue = queueOf("memory", space);
+async function queueCosts(
+  space: string,
+  blocks: number,
+  { durability = "memory", bytes }: { durability?: Durability; bytes?: number } = {},
+): Promise<{ send: number; claimAndAck: number }> {
+  const queue = queueOf(durability, space);
   return alternate(blocks, {
-    send: (i) => queue.send({ data: makePayload(i) }),
+    send: (i) => queue.send({ data: makePayload(i, bytes) }),
     claimAndAck: async () => (await queue.recv())!.ack(),
   });
 }
@@ -275,6 +303,8 @@ export const bench = {
   announce,
   fillQueue,
   fillTopic,
+  firstAnswer,
+  drain,
   queueCosts,
   topicCosts,
   journalLength,

@@ -124,7 +124,7 @@ async function hubHeap(count: number): Promise<Row> {
 }
 
 /** Waits until the journal is empty: everything is in the checkpoint. */
-async function checkpointed(page: Page, space: string): Promise<void> {
+export async function checkpointed(page: Page, space: string): Promise<void> {
   while ((await page.evaluate((name) => bench.journalLength(name), space)) > 0) await page.waitForTimeout(100);
 }
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { build } from "vite";
 import { casesOf, fullName } from "../test/conformance/conformance.js";
 import { type CaseOutcome, writeOutcomes } from "../test/conformance/table.js";
@@ -10,6 +10,8 @@ import { type Site, serve } from "./support/server.js";
 let site: Site;
 let profile: Profile;
 let page: Page;
+/** Hosts the hub of "elected+indexeddb": the page that runs the cases reaches it through the relay. */
+let host: Page;
 
 beforeAll(async () => {
   // The package itself stays outside: the page gets it from its import map, as it was built.
@@ -26,6 +28,8 @@ beforeAll(async () => {
   site = await serve();
   profile = await openDiskProfile();
   page = await profile.open(site.origin, "/e2e/pages/conformance.html");
+  host = await profile.open(site.origin, "/e2e/pages/conformance.html");
+  await host.evaluate(() => conformance.host());
 });
 
 afterAll(async () => {
@@ -33,7 +37,14 @@ afterAll(async () => {
   await site.close();
 });
 
-for (const backend of ["hub+indexeddb", "hub+memory"] as const) {
+describe("conformance of queues whose payloads wait on disk", () => {
+  const queues = casesOf().filter(({ primitive, skip }) => primitive === "queue" && !skip["hub+indexeddb"]);
+  test.each(queues.map(fullName))("%s", async (name) => {
+    await page.evaluate((title) => conformance.run(title, "hub+spilled"), name);
+  });
+});
+
+for (const backend of ["hub+indexeddb", "hub+memory", "elected+indexeddb"] as const) {
   const outcomes: CaseOutcome[] = [];
 
   describe(`conformance on ${backend}, real Chromium`, () => {
@@ -61,3 +72,7 @@ for (const backend of ["hub+indexeddb", "hub+memory"] as const) {
     }
   });
 }
+
+test("the hub of the elected tab was another tab's all the time", () => {
+  expect(host.workers()).toHaveLength(1);
+});

@@ -6,24 +6,52 @@ import type { QueueCall, QueueHistory } from "../test/history/queue-told.js";
 import { type AnyCall, grouped } from "../test/history/record.js";
 import { until } from "./support/browser.js";
 import { startRecording } from "./support/recording.js";
-import { setStage } from "./support/stage.js";
+import { MODES, type Stage, setStage } from "./support/stage.js";
 
-const stage = setStage();
+describe.each(MODES)("%s", (mode) => {
+  const stage = setStage({ mode });
 
-describe("what four tabs saw of one queue, while one crashed, one was loaded again and the hub died twice", () => {
-  for (const ordering of ["best_effort", "ordering_key_partitioned"] as const) {
-    test(`keeps what the queue promises, ${ordering}`, async () => {
-      const history = await queueHistory(ordering);
-      report(ordering, history);
-      expect(checkQueue(history).slice(0, 20)).toEqual([]);
+  describe("what four tabs saw of one queue, while one crashed, one was loaded again and the hub died twice", () => {
+    for (const ordering of ["best_effort", "ordering_key_partitioned"] as const) {
+      test(`keeps what the queue promises, ${ordering}`, async () => {
+        const history = await queueHistory(stage, ordering);
+        report(ordering, history);
+        expect(checkQueue(history).slice(0, 20)).toEqual([]);
+        expect(errorsIn(history)).toEqual([]);
+      });
+    }
+  });
+
+  describe("what four tabs saw of one mutex", () => {
+    for (const durability of ["memory", "relaxed"] as const) {
+      test(`keeps what it promises while one crashed, one was loaded again and the hub died twice, ${durability}`, async () => {
+        const history = await mutexHistory(stage, { durability, disturbed: true });
+        report(durability, history);
+        expect(checkMutex(history).slice(0, 20)).toEqual([]);
+        expect(errorsIn(history)).toEqual([]);
+        // A tab that is too slow to tell a new hub what it holds is overtaken. Were it the rule, nothing would be told.
+        expect(overtaken(history).length).toBeLessThan(grantsOf(history).length / 20);
+      });
+    }
+
+    test("shows no lock overtaken as long as the hub lives", async () => {
+      const history = await mutexHistory(stage, { durability: "memory", disturbed: false });
+      report("memory, undisturbed", history);
+      expect(checkMutex(history).slice(0, 20)).toEqual([]);
       expect(errorsIn(history)).toEqual([]);
+      expect(overtaken(history)).toEqual([]);
     });
-  }
+  });
 });
 
-async function queueHistory(ordering: QueueHistory["ordering"]): Promise<QueueHistory> {
+async function queueHistory(stage: Stage, ordering: QueueHistory["ordering"]): Promise<QueueHistory> {
   const recording = await startRecording(stage.profile, stage.site);
-  const options = { space: "history", queue: { ordering: { mode: ordering } }, givesUp: ordering !== "best_effort" };
+  const options = {
+    space: "history",
+    mode: stage.mode,
+    queue: { ordering: { mode: ordering } },
+    givesUp: ordering !== "best_effort",
+  };
   const names = ["a", "b", "crashed", "reloaded"];
   const tabs = await Promise.all(names.map((name) => recording.open(name)));
   for (const [i, page] of tabs.entries()) {
@@ -32,14 +60,14 @@ async function queueHistory(ordering: QueueHistory["ordering"]): Promise<QueueHi
   const [a, b, crashed, reloaded] = tabs as [Page, Page, Page, Page];
   const goOn = (): Promise<void> => recording.goesOn(150, true);
   await goOn();
-  await stage.profile.killWorkers();
+  await stage.profile.killHubs();
   await goOn();
   await stage.profile.crash(crashed);
   await goOn();
   await recording.reload(reloaded, "again");
   await reloaded.evaluate((given) => useQueue(given), { ...options, tab: "again", seed: 4000 });
   await goOn();
-  await stage.profile.killWorkers();
+  await stage.profile.killHubs();
   await goOn();
 
   const alive = [a, b, reloaded];
@@ -54,43 +82,25 @@ async function queueHistory(ordering: QueueHistory["ordering"]): Promise<QueueHi
   };
 }
 
-describe("what four tabs saw of one mutex", () => {
-  for (const durability of ["memory", "relaxed"] as const) {
-    test(`keeps what it promises while one crashed, one was loaded again and the hub died twice, ${durability}`, async () => {
-      const history = await mutexHistory({ durability, disturbed: true });
-      report(durability, history);
-      expect(checkMutex(history).slice(0, 20)).toEqual([]);
-      expect(errorsIn(history)).toEqual([]);
-      // A tab that is too slow to tell a new hub what it holds is overtaken. Were it the rule, nothing would be told.
-      expect(overtaken(history).length).toBeLessThan(grantsOf(history).length / 20);
-    });
-  }
-
-  test("shows no lock overtaken as long as the hub lives", async () => {
-    const history = await mutexHistory({ durability: "memory", disturbed: false });
-    report("memory, undisturbed", history);
-    expect(checkMutex(history).slice(0, 20)).toEqual([]);
-    expect(errorsIn(history)).toEqual([]);
-    expect(overtaken(history)).toEqual([]);
-  });
-});
-
-async function mutexHistory({
-  durability,
-  disturbed,
-}: {
-  durability: "memory" | "relaxed";
-  disturbed: boolean;
-}): Promise<MutexHistory> {
+async function mutexHistory(
+  stage: Stage,
+  {
+    durability,
+    disturbed,
+  }: {
+    durability: "memory" | "relaxed";
+    disturbed: boolean;
+  },
+): Promise<MutexHistory> {
   const recording = await startRecording(stage.profile, stage.site);
   const resources = ["one", "two", "three"];
   const contendIn = async (page: Page, seed: number): Promise<void> => {
     await page.evaluate(
-      (given) => {
-        joinMutex({ space: "history" });
+      ([given, mode]) => {
+        joinMutex({ space: "history", mode });
         void contend(given);
       },
-      { durability, resources, seed, contenders: 4, expires: true },
+      [{ durability, resources, seed, contenders: 4, expires: true }, stage.mode] as const,
     );
   };
   const tabs = await Promise.all(["a", "b", "crashed", "reloaded"].map((name) => recording.open(name)));
@@ -99,14 +109,14 @@ async function mutexHistory({
   const goOn = (): Promise<void> => recording.goesOn(150, true);
   await goOn();
   if (disturbed) {
-    await stage.profile.killWorkers();
+    await stage.profile.killHubs();
     await goOn();
     await stage.profile.crash(crashed);
     await goOn();
     await recording.reload(reloaded, "again");
     await contendIn(reloaded, 4);
     await goOn();
-    await stage.profile.killWorkers();
+    await stage.profile.killHubs();
     await goOn();
   } else for (let i = 0; i < 4; i++) await goOn();
 

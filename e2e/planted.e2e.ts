@@ -56,7 +56,7 @@ const queuePlants: Planted<QueueRule>[] = [
   {
     name: "a call that is sent again to the next hub has its effect again",
     plants: [
-      { file: "worker/session.ts", text: "call.seq > this.#inherited ?", becomes: "call.seq > 0 ?" },
+      { file: "worker/session-rows.ts", text: "call.seq > this.#inherited ?", becomes: "call.seq > 0 ?" },
       // Time to die between commit and reply.
       {
         file: "worker/committer.ts",

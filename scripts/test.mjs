@@ -22,7 +22,7 @@ console.log(`Chromium: ${process.env.CHROMIUM_PATH}`);
 if (run("npm", ["run", "build"]) !== 0) process.exit(1);
 
 const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];
-const status = run("npx", ["vitest", "run", ...reporters, ...process.argv.slice(2)]);
+const status = run("npx", ["vitest", "run", "--project=unit", "--project=e2e", ...reporters, ...process.argv.slice(2)]);
 if (existsSync(TABLE)) console.log(`\n${readFileSync(TABLE, "utf8").trimEnd()}\n`);
 if (!existsSync(REPORT)) process.exit(1);
 

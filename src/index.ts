@@ -10,9 +10,16 @@ import { createRegistryFactory } from "./client/registry.js";
 import { createSchedulerFactory } from "./client/scheduler.js";
 import { createTopicFactory } from "./client/topic.js";
 import { type HubOptions, createHubBackend } from "./client/hub-backend.js";
-import { sharedWorkerDialer } from "./client/shared-worker.js";
+import { hubHosting } from "./client/hosting.js";
 
-const hubBackend = (options: HubOptions = {}): Backend => createHubBackend(options, sharedWorkerDialer(options.worker));
+const hubBackend = (options: HubOptions = {}): Backend =>
+  createHubBackend(
+    options,
+    hubHosting(options, {
+      elected: () => import("./elected.js"),
+      here: () => import("./hub-here.js"),
+    }),
+  );
 const flavour = /*#__PURE__*/ createFlavour(() => hubBackend());
 
 /**

@@ -19,11 +19,11 @@ import { createSchedulerFactory } from "./client/scheduler.js";
 import { createTopicFactory } from "./client/topic.js";
 import { createFlavour } from "./client/flavour.js";
 import { createHubBackend } from "./client/hub-backend.js";
-import { ownDialer } from "./client/own-hub.js";
+import { ownHosting } from "./client/own-hub.js";
 import { startHubHere } from "./worker/main.js";
 
 const started = startHubHere();
-const flavour = createFlavour(() => createHubBackend({ space: started?.space ?? "default" }, ownDialer(started?.hub)));
+const flavour = createFlavour(() => createHubBackend({ space: started?.space ?? "default" }, ownHosting(started?.hub)));
 
 export const ratelimit = createRatelimitFactory(flavour);
 export const mutex = createMutexFactory(flavour);

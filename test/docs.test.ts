@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from "vitest";
 
 /** Snippets that are marked `ts run`, and the README's start, do what they say: here, on the memory flavour. */
 const PRIMITIVES = readdirSync("docs/primitives").map((file) => join("docs/primitives", file));
-const PAGES = ["README.md", "docs/stores.md", "docs/inspect.md", ...PRIMITIVES];
+const PAGES = ["README.md", "docs/stores.md", "docs/inspect.md", "docs/storage.md", ...PRIMITIVES];
 const OUT = ".out/snippets";
 const HEADINGS = ["Options", "Calls", "Behaviour", "Errors", "On other backends"];
 

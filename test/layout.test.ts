@@ -14,8 +14,9 @@ const DIRECTIONS: Record<string, readonly string[]> = {
   engine: ["protocol"],
   store: ["protocol"],
   transport: ["protocol"],
-  client: ["protocol", "transport"],
-  worker: ["engine", "store", "transport", "protocol"],
+  hosting: ["protocol", "transport"],
+  client: ["protocol", "transport", "hosting"],
+  worker: ["engine", "store", "hosting", "transport", "protocol"],
   memory: ["engine", "store", "client", "protocol"],
 };
 
@@ -23,8 +24,9 @@ const DIRECTIONS: Record<string, readonly string[]> = {
 const LIBRARIES: Record<string, string> = {
   "broadcast-channel": "transport/broadcast.ts",
   comlink: "transport/comlink.ts",
+  "compare-versions": "hosting/rank.ts",
   croner: "engine/cron.ts",
-  dexie: "store/indexeddb.ts",
+  dexie: "store/database.ts",
 };
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })

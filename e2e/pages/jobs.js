@@ -1,12 +1,11 @@
 // Jobs, schedules and bound entries, within reach of tests. Runs after page.js.
 
-const hostingWorker = ({ name }) => new SharedWorker("/e2e/pages/hosting-hub.js", { type: "module", name });
-
 /** How far the hub's clock was moved; another hub has a clock of its own. */
 let movedMs = 0;
 
 function joinSpace({ hosting = false, ...options } = {}) {
-  join("test", { ...(hosting ? { worker: hostingWorker } : {}), onReset: () => (movedMs = 0), ...options });
+  const workerUrl = hosting ? "/e2e/pages/hosting-hub.js" : undefined;
+  join("test", { workerUrl, onReset: () => (movedMs = 0), ...options });
 }
 
 /** A job of three steps. The handler may hang after one of them, until its signal aborts. */

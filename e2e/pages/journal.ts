@@ -6,7 +6,7 @@ import fc from "fast-check";
 import type { Json } from "../../src/protocol/json.js";
 import { names } from "../../src/protocol/names.js";
 import { createIndexedDbJournal } from "../../src/store/indexeddb.js";
-import type { Journal, Loaded, Row } from "../../src/store/journal.js";
+import type { Batch, Journal, Loaded, Page, Row } from "../../src/store/journal.js";
 
 type Step =
   | { do: "open" }
@@ -25,6 +25,7 @@ interface Model {
   owner: string;
   checkpoint: Map<string, Json>;
   records: { n: number; rows: Row[] }[];
+  pages: Map<number, Page>;
 }
 
 interface Owner {
@@ -52,7 +53,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 class History {
   readonly #space: string;
-  readonly #model: Model = { owner: "", checkpoint: new Map(), records: [] };
+  readonly #model: Model = { owner: "", checkpoint: new Map(), records: [], pages: new Map() };
   readonly #owners: Owner[] = [];
   #changing = false;
 
@@ -63,7 +64,7 @@ class History {
   async perform(given: Step): Promise<void> {
     if (given.do === "open") return this.open();
     if (given.do === "settle") return this.settle();
-    if (given.do === "lose handle") return loseHandles(this.#space);
+    if (given.do === "lose handle") return loseHandles();
     if (given.do === "lose answer") return void (nextTransaction = given.committed ? "committed" : "aborted");
     // 0: the owner. Others: who owned it before.
     const one = this.#owners.at(-1 - given.owner);
@@ -86,6 +87,7 @@ class History {
     await this.settle();
     this.#expectLoaded(loaded);
     await this.#expectConsecutive();
+    await this.#expectPages(journal);
     this.#owners.push({ epoch, journal, last: loaded.last, underWay: Promise.resolve() });
   }
 
@@ -120,10 +122,17 @@ class History {
     const { journal } = one;
     switch (given.do) {
       case "append": {
-        const batch = { n: one.last + 1, rows: given.rows.map(toRow), strict: given.strict };
+        const batch = {
+          n: one.last + 1,
+          rows: given.rows.map(toRow),
+          strict: given.strict,
+          pages: pagesOf(given.rows),
+        };
         const keep = (): void => {
           one.last++;
           model.records.push(batch);
+          for (const [n, page] of batch.pages.put) model.pages.set(n, page);
+          for (const n of batch.pages.drop) model.pages.delete(n);
         };
         return { asked: journal.append(batch), keep };
       }
@@ -155,6 +164,13 @@ class History {
     expectSame("tail", tail, wanted);
     const newest = records.at(-1)?.n ?? 0;
     if (last !== newest) throw new Error(`last is ${last}, expected ${newest}`);
+  }
+
+  async #expectPages(journal: Journal): Promise<void> {
+    const numbers = Array.from({ length: KEYS + 1 }, (_, n) => n);
+    const found = JSON.stringify(await journal.read(numbers));
+    const wanted = JSON.stringify(numbers.map((n) => this.#model.pages.get(n)));
+    if (found !== wanted) throw new Error(`pages: ${found}, expected ${wanted}`);
   }
 
   async #expectConsecutive(): Promise<void> {
@@ -204,20 +220,24 @@ IDBDatabase.prototype.transaction = function (this: IDBDatabase, stores, mode, o
   return tx;
 };
 
-/**
- * Another connection asks for a newer version: every handle on the database is closed under its journal, and opens
- * again with the next write. The request itself is given up, so that the version stays.
- */
-async function loseHandles(space: string): Promise<void> {
-  const name = names.database(space);
-  const found = (await indexedDB.databases()).find((database) => database.name === name);
-  if (found === undefined) return;
-  await new Promise<void>((resolve, reject) => {
-    const request = indexedDB.open(name, found.version! + 1);
-    request.onupgradeneeded = () => request.transaction!.abort();
-    request.onsuccess = () => reject(new Error("the version went up"));
-    request.onerror = () => resolve();
-  });
+const handles = new Set<IDBDatabase>();
+const open = IDBFactory.prototype.open;
+IDBFactory.prototype.open = function (this: IDBFactory, name, version) {
+  const request = open.call(this, name, version);
+  request.addEventListener("success", () => handles.add(request.result));
+  return request;
+};
+
+/** As when the browser closes them: whoever has one finds out with the next transaction. */
+function loseHandles(): void {
+  for (const handle of handles) handle.close();
+  handles.clear();
+}
+
+/** A page for each row that it puts; one that it removes goes with it. */
+function pagesOf(given: [key: number, value: number | null][]): NonNullable<Batch["pages"]> {
+  const gone = given.filter(([, value]) => value === null).map(([key]) => key);
+  return { put: given.filter(([key]) => !gone.includes(key)).map(([key, value]) => [key, [`${value}`]]), drop: gone };
 }
 
 function toRow([key, value]: [number, number | null]): Row {

@@ -7,9 +7,10 @@ import { seeded } from "./seeded.js";
 const LONG_MS = 45_000;
 
 /** Joins a space, with a mutex of each durability. */
-function joinMutex({ space, worker }) {
+function joinMutex({ space, worker, mode }) {
   const backend = tabloom.connect({
     space,
+    mode,
     ...(worker ? { worker: ({ name }) => new SharedWorker(worker, { type: "module", name }) } : {}),
   });
   const of = (durability) => tabloom.mutex({ id: durability, backend, durability, defaultTtl: LONG_MS });
@@ -39,7 +40,8 @@ async function contend({ seed, durability = "memory", resources, rounds = Infini
   await ended;
 }
 
-async function hold(m, resource, random, { expires = false, holdMs = 4 }) {
+/** One round: a lock, and what it protects. */
+export async function hold(m, resource, random, { expires = false, holdMs = 4 }) {
   const { int, chance } = random;
   const mode = chance(0.3) ? "shared" : "exclusive";
   const short = expires && chance(0.15);

@@ -1,13 +1,18 @@
 // The built package as a page sees it, within reach of tests, and the roles that tabs play in them.
 import * as tabloom from "tabloom";
+import "./workers.js";
 
 /** Accepts anything: what these tests send is checked by the tests. */
 const anything = { "~standard": { version: 1, vendor: "e2e", validate: (value) => ({ value }) } };
 
 let backend;
 
-/** A hub that can be disturbed from inside. */
-const steeredWorker = ({ name }) => new SharedWorker("/e2e/pages/steered-hub.js", { type: "module", name });
+/** Hubs at another address; those of the steered one can be disturbed from inside. */
+const workersAt = (url) => ({
+  worker: ({ name }) => new SharedWorker(url, { type: "module", name }),
+  dedicatedWorker: ({ name }) => new Worker(url, { type: "module", name }),
+});
+const STEERED = "/e2e/pages/steered-hub.js";
 
 const steering = new BroadcastChannel("steer-hub");
 const steered = [];
@@ -21,8 +26,8 @@ async function steer(command) {
 }
 
 /** Connects this tab and makes a queue and a topic of the given names. */
-function join(space, { queue = {}, topic = {}, steer = false, ...options } = {}) {
-  backend = tabloom.connect({ space, ...(steer ? { worker: steeredWorker } : {}), ...options });
+function join(space, { queue = {}, topic = {}, steer = false, workerUrl, ...options } = {}) {
+  backend = tabloom.connect({ space, ...(steer || workerUrl ? workersAt(workerUrl ?? STEERED) : {}), ...options });
   globalThis.backend = backend;
   globalThis.q = tabloom.queue({ id: "q", schema: anything, ...queue });
   globalThis.t = tabloom.topic({ id: "t", schema: anything, ...topic });
@@ -93,10 +98,21 @@ function consume(name, { concurrency = 5, holdMs = 0 } = {}) {
   };
 }
 
+/** Takes down what a topic's live listener hears from now on. */
+async function listenTo(topic) {
+  globalThis.seen = [];
+  const live = topic.live();
+  void (async () => {
+    for await (const event of live) globalThis.seen.push(event.data);
+  })();
+  await topic.latestCursor();
+}
+
 Object.assign(globalThis, {
   tabloom,
   anything,
   join,
+  listenTo,
   keepRecord,
   steer,
   steering,

@@ -14,8 +14,8 @@ const BACKLOG = 100;
  * Starts to send and to receive. `givesUp`: some of its `recv` are aborted; what they were given unseen goes back to the
  * front, so that first claims are not in order any more.
  */
-function useQueue({ tab, seed, worker, space, queue, givesUp = false, senders = 1, receivers = 3 }) {
-  const backend = tabloom.connect({ space, ...(worker ? { worker: workerAt(worker) } : {}) });
+function useQueue({ tab, seed, worker, mode, space, queue, givesUp = false, senders = 1, receivers = 3 }) {
+  const backend = tabloom.connect({ space, mode, ...(worker ? { worker: workerAt(worker) } : {}) });
   const q = tabloom.queue({ id: "q", schema: anything, backend, ...queue });
   const sending = new AbortController();
   const receiving = new AbortController();
@@ -40,7 +40,8 @@ function workerAt(url) {
   return ({ name }) => new SharedWorker(url, { type: "module", name });
 }
 
-async function sendUntil(stop, q, { name, random: { int, chance } }) {
+/** `pace`: how long it pauses between calls at most, in milliseconds. */
+export async function sendUntil(stop, q, { name, pace = 2, random: { int, chance } }) {
   let count = 0;
   const make = () => ({
     value: `${name}-${++count}`,
@@ -60,11 +61,11 @@ async function sendUntil(stop, q, { name, random: { int, chance } }) {
     else {
       await callAll(items.map((item) => ["send", { items: [item] }, async () => [await q.send(optionsOf(item))]]));
     }
-    await pause(int(0, 2));
+    await pause(int(0, pace));
   }
 }
 
-async function receiveUntil(stop, q, { givesUp, random }) {
+export async function receiveUntil(stop, q, { givesUp, random }) {
   const { int, chance, pick } = random;
   while (!stop.aborted) {
     const late = chance(0.05);

@@ -3,9 +3,12 @@
 let tab;
 let n = 0;
 let calls = 0;
-/** To the tab that keeps the record; without one the notes stay here. */
-let channel;
+/** To where the record is kept; without it the notes stay here. */
+let post;
 let confirmed;
+/** Sent there, and not confirmed. */
+const unkept = [];
+export let tellAgain = () => {};
 const notes = [];
 
 /** Takes down what this tab does from now on. `kept`: another tab keeps it, so that it outlives this one. */
@@ -13,12 +16,31 @@ function recordAs(name, { kept }) {
   tab = name;
   n = 0;
   if (!kept) return;
+  const channel = new BroadcastChannel(`record/${tab}`);
+  channel.onmessage = ({ data }) => keptUpTo(data.kept);
+  recordTo(name, (note) => channel.postMessage(note));
+}
+
+/** As `recordAs`, to whatever confirms notes with `keptUpTo`; what it may have missed it is sent with `tellAgain`. */
+export function recordTo(name, send) {
+  tab = name;
+  n = 0;
   confirmed = new Map();
-  channel = new BroadcastChannel(`record/${tab}`);
-  channel.onmessage = ({ data }) => {
-    confirmed.get(data.kept)?.();
-    confirmed.delete(data.kept);
+  post = (note) => {
+    unkept.push(note);
+    send(note);
   };
+  tellAgain = () => unkept.forEach(send);
+}
+
+/** The record has this note, and all before it. */
+export function keptUpTo(last) {
+  while (unkept.length > 0 && unkept[0].n <= last) unkept.shift();
+  for (const [noted, resolve] of confirmed) {
+    if (noted > last) continue;
+    confirmed.delete(noted);
+    resolve();
+  }
 }
 
 /** Makes this the tab that keeps the record of another. */
@@ -32,14 +54,14 @@ function keepRecordOf(name) {
 
 function write(what) {
   const note = { tab, n: ++n, at: performance.now(), ...what };
-  if (channel) channel.postMessage(note);
+  if (post) post(note);
   else notes.push(note);
   return note;
 }
 
 /** Until the record has it. Notes of a tab are confirmed one by one, in order. */
 function isKept(note) {
-  return channel ? new Promise((resolve) => confirmed.set(note.n, resolve)) : Promise.resolve();
+  return post ? new Promise((resolve) => confirmed.set(note.n, resolve)) : Promise.resolve();
 }
 
 /**
@@ -60,7 +82,7 @@ export async function callAll(list) {
         write({ call, value: tell(value) });
         return value;
       } catch (error) {
-        write({ call, error: error.code ?? error.name });
+        write({ call, error: error.code ?? error.name, message: error.message });
         return undefined;
       }
     }),

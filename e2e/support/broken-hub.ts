@@ -11,7 +11,18 @@ export interface Plant {
 let built = 0;
 
 /** Builds the hub as it is published, but for a bug; returns the address of its worker. */
-export async function buildBrokenHub(plants: readonly Plant[]): Promise<string> {
+export function buildBrokenHub(plants: readonly Plant[]): Promise<string> {
+  return buildHub({ plants });
+}
+
+/** Builds the hub of another version, or with bugs; returns the address of its worker. */
+export async function buildHub({
+  plants = [],
+  version,
+}: {
+  plants?: readonly Plant[];
+  version?: string;
+}): Promise<string> {
   for (const { file, text } of plants) {
     // A bug that is not planted would look like one that is not found.
     if (!readFileSync(`src/${file}`, "utf8").includes(text)) throw new Error(`src/${file} does not say: ${text}`);
@@ -25,6 +36,12 @@ export async function buildBrokenHub(plants: readonly Plant[]): Promise<string> 
     },
   };
   const folder = `.out/broken-hubs/${++built}`;
-  await build({ mode: "worker", logLevel: "error", plugins: [planting], build: { outDir: folder } });
+  await build({
+    mode: "worker",
+    logLevel: "error",
+    plugins: [planting],
+    build: { outDir: folder },
+    ...(version ? { define: { __VERSION__: JSON.stringify(version) } } : {}),
+  });
   return `/${folder}/worker.js`;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, type CDPSession, type Page, chromium } from "playwright-core";
 
-const ARGS = [
+export const ARGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -19,6 +19,8 @@ export interface Profile {
   open(origin: string, path?: string): Promise<Page>;
   /** Ends every SharedWorker of this profile, as an out-of-memory kill would. Returns how many there were. */
   killWorkers(): Promise<number>;
+  /** Ends the hub of each space, in whichever worker it is. Returns how many there were. */
+  killHubs(): Promise<number>;
   /** Crashes a tab's renderer process. */
   crash(page: Page): Promise<void>;
   /** Closes the browser and starts it again on the same folder. Only for profiles on disk. */
@@ -32,16 +34,19 @@ export async function until(page: Page, condition: () => boolean | Promise<boole
   while (!(await page.evaluate(condition))) await page.waitForTimeout(10);
 }
 
-function executablePath(): string {
+export function executablePath(): string {
   return process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
 }
 
 /** A real profile folder: IndexedDB on disk, which a plain context keeps in memory. */
-export async function openDiskProfile(folder = mkdtempSync(join(tmpdir(), "tabloom-"))): Promise<Profile> {
+export async function openDiskProfile(
+  folder = mkdtempSync(join(tmpdir(), "tabloom-")),
+  args: string[] = [],
+): Promise<Profile> {
   const context = await chromium.launchPersistentContext(folder, {
     executablePath: executablePath(),
     headless: true,
-    args: ARGS,
+    args: [...ARGS, ...args],
   });
   return makeProfile(
     context,
@@ -50,7 +55,7 @@ export async function openDiskProfile(folder = mkdtempSync(join(tmpdir(), "tablo
       await context.close();
       if (!keep) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
-    () => openDiskProfile(folder),
+    () => openDiskProfile(folder, args),
   );
 }
 
@@ -60,6 +65,15 @@ async function makeProfile(
   end: (keep: boolean) => Promise<void>,
   reopen: () => Promise<Profile>,
 ): Promise<Profile> {
+  const crashed = new WeakSet<Page>();
+  const killWorkers = async (): Promise<number> => {
+    const session = await browserSession(context, browser);
+    const { targetInfos } = await session.send("Target.getTargets");
+    const workers = targetInfos.filter(({ type }) => type === "shared_worker");
+    for (const { targetId } of workers) await session.send("Target.closeTarget", { targetId });
+    await session.detach();
+    return workers.length;
+  };
   return {
     context,
     async open(origin, path = "/e2e/pages/blank.html") {
@@ -72,20 +86,20 @@ async function makeProfile(
       await page.waitForFunction(() => document.title === "ready");
       return page;
     },
-    async killWorkers() {
-      const session = await browserSession(context, browser);
-      const { targetInfos } = await session.send("Target.getTargets");
-      const workers = targetInfos.filter(({ type }) => type === "shared_worker");
-      for (const { targetId } of workers) await session.send("Target.closeTarget", { targetId });
-      await session.detach();
-      return workers.length;
+    killWorkers,
+    async killHubs() {
+      const pages = context.pages().filter((page) => !crashed.has(page));
+      const hosted = pages.map((page) => page.evaluate(() => globalThis.killHostedHub?.() ?? 0));
+      const killed = await Promise.all([killWorkers(), ...hosted]);
+      return killed.reduce((sum, count) => sum + count, 0);
     },
     async crash(page) {
       const session = await context.newCDPSession(page);
-      const crashed = new Promise<void>((resolve) => page.once("crash", () => resolve()));
+      const gone = new Promise<void>((resolve) => page.once("crash", () => resolve()));
+      crashed.add(page);
       // Never answered: the process that would answer is gone.
       session.send("Page.crash").catch(() => {});
-      await crashed;
+      await gone;
     },
     async restart() {
       await end(true);

@@ -25,14 +25,38 @@ declare global {
   var lock: Tabloom.Lock;
   var stopConsuming: () => Promise<void>;
   function join(space: string, options?: object): void;
+  function killHostedHub(): Promise<number>;
   /** Disturbs a steered hub; resolves when it says that it is done. */
   function steer(command: { stepMs?: number; hangMs?: number; hub?: string }): Promise<void>;
   var steering: BroadcastChannel;
+  /** Text of so many random bytes. */
+  var noise: (bytes: number) => string;
+  /** Lets a handler of the test go on. */
+  var settle: () => void;
   function sendAll(count: number, options?: { inFlight?: number; from?: number }): Promise<string[]>;
   function consume(name: string, options?: { concurrency?: number; holdMs?: number }): void;
   /** Makes this the tab that confirms what others note; `consume` waits for it. */
   function keepRecord(): void;
   function note(entry: Omit<Noted, "at">): void;
+
+  /** Calls of a tab that were acknowledged, in their order. */
+  var acks: { i: number; at: number }[];
+
+  function listenTo(topic: typeof t): Promise<void>;
+
+  // --- what e2e/bfcache.e2e.ts and e2e/frozen.e2e.ts keep in their pages
+
+  /** Whether each `pageshow` came out of the back/forward cache. */
+  var shown: boolean[];
+  var sleep: {
+    taken: NonNullable<Awaited<ReturnType<typeof q.recv>>>[];
+    parked: Promise<{ data: unknown } | null>;
+    sending: Promise<Tabloom.Sent[]>;
+    presence: Tabloom.Ephemeral<AnySchema>;
+    job: Tabloom.Job<AnySchema, string>;
+    runs: { attempt: number; aborted: boolean }[];
+    leaveHandler: () => void;
+  };
 
   // --- e2e/pages/jobs.html
 
@@ -58,7 +82,11 @@ declare global {
   function stopSending(): Promise<void>;
   function stopReceiving(): Promise<void>;
   function deadLetters(): Promise<{ value: string; messageId: string }[]>;
-  function joinMutex(options: { space: string; worker?: string }): void;
+  function joinMutex(options: {
+    space: string;
+    worker?: string;
+    mode?: Tabloom.BackendStatus["mode"] | undefined;
+  }): void;
   var mutexes: Record<"memory" | "relaxed", Tabloom.Mutex>;
   function contend(options: object): Promise<void>;
   function stopContending(): Promise<void>;

@@ -53,7 +53,7 @@ export async function startRecording(profile: Profile, { origin }: Site): Promis
 }
 
 /** The clock of this process is the common one: what the page's shows was read between two readings of it. */
-export async function readClock(page: Page): Promise<ClockReading> {
+export async function readClock(page: Pick<Page, "evaluate">): Promise<ClockReading> {
   let best: ClockReading = { offset: 0, error: Infinity };
   for (let i = 0; i < CLOCK_READINGS; i++) {
     const before = performance.now();

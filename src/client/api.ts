@@ -115,7 +115,7 @@ export {
   type ValidationIssue,
 } from "../protocol/errors.js";
 export type { Json, Jsonify } from "../protocol/json.js";
-export { type Inspector, inspect } from "./inspect.js";
+export { type BackendStats, type Inspector, inspect } from "./inspect.js";
 export type { InstanceInfo, InstanceName, Kind, TraceEntry } from "../protocol/commands.js";
 export { type LocalStorageStoreOptions, createLocalStorageStore } from "./local-storage-store.js";
 export { createMemoryStore } from "./memory-store.js";

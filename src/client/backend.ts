@@ -1,5 +1,6 @@
 import type { Body, CommandName, Configs, Durability, InstanceName, Kind, Reply } from "../protocol/commands.js";
 import type { InstanceEvent } from "../protocol/events.js";
+import type { HostingMode } from "./dialer.js";
 
 /** Either the value now, or a promise of it: backends in this thread answer without a detour. */
 export type Maybe<T> = T | Promise<T>;
@@ -51,8 +52,13 @@ export interface FeedListener {
 }
 
 export interface BackendStatus {
-  mode: "shared-worker" | "memory";
-  state: "connecting" | "loading" | "ready" | "failed" | "closed";
+  /** Where the hub runs; "memory": the memory flavour. */
+  mode: HostingMode | "memory";
+  /**
+   * blocked: the storage waits for an older build to let it go, in a tab that should be reloaded. failed: the storage
+   * cannot be opened just now; it is tried again, and calls wait as long as they may. `problem` says more.
+   */
+  state: "connecting" | "loading" | "blocked" | "ready" | "failed" | "closed";
   /** Of the hub that answers; changes when another hub takes over. */
   epoch: string;
   connected: boolean;
@@ -60,9 +66,15 @@ export interface BackendStatus {
   tabId: string;
   /** Whether anything survives. */
   durable: boolean;
+  /** Why nothing survives, or why calls wait. */
+  problem?: string | undefined;
+  /** Whether the browser keeps this origin's data when the disk gets full; known after `connect({ persist: true })`. */
+  persisted?: boolean;
   /** Tabs in touch with the hub. */
   tabs: number;
   version: string;
+  /** A newer build keeps this space in a way that this one does not know: reload the page. Calls reject `VERSION`. */
+  upgradeRequired: boolean;
 }
 
 /** What hosts instances: a hub shared by all tabs, this thread's memory, a Redis server. */

@@ -12,6 +12,9 @@ const MAX_IN_FLIGHT = 20_000;
 const MAX_WAITING_TOLD = 100;
 /** Longer batches leave as several frames, so that the hub works on one while this tab reads the answers of another. */
 const MAX_FRAME_CALLS = 500;
+/** A timer that rings so much too late rings in a tab that slept: what was answered meanwhile is about to arrive. */
+const LATE_MS = 1000;
+const GRACE_MS = 5000;
 
 export interface PendingCall {
   readonly seq: number;
@@ -31,9 +34,11 @@ export interface PendingCall {
 }
 
 export interface CallsOptions {
-  send(frame: Omit<CallFrame, "kind" | "tab">): void;
+  send(frame: Omit<CallFrame, "kind" | "tab" | "epoch">): void;
   /** A call got no answer in time: the hub may be wedged. */
   onTimeout(): void;
+  /** Why calls wait, as far as it is known. */
+  problem?(): string | undefined;
 }
 
 export interface NewCall {
@@ -255,13 +260,20 @@ export class Calls {
   }
 
   #expire(): void {
-    this.#timerAt = Infinity;
     const now = performance.now();
+    const late = now - this.#timerAt > LATE_MS;
+    this.#timerAt = Infinity;
+    if (late) return this.#arm(now + GRACE_MS);
+    const problem = this.#options.problem?.();
     let next = Infinity;
     for (const pending of [...this.#pending.values()]) {
       if (pending.abandoned) continue;
       if (pending.deadlineAt > now) next = Math.min(next, pending.deadlineAt);
-      else this.#abandon(pending, new TabloomError("TIMEOUT", `no answer to ${pending.op} in time`));
+      else
+        this.#abandon(
+          pending,
+          new TabloomError("TIMEOUT", `no answer to ${pending.op} in time${problem ? `: ${problem}` : ""}`),
+        );
     }
     this.#options.onTimeout();
     if (next < Infinity) this.#arm(next);

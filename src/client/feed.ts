@@ -17,9 +17,7 @@ export class Feed {
 
   /** Whether this is the first listener of the instance. */
   add(instance: string, listener: FeedListener): boolean {
-    this.#channel ??= joinBroadcast(names.eventChannel(this.#space), (text) =>
-      this.#hear(JSON.parse(text) as FeedMessage),
-    );
+    this.#open();
     const listeners = this.#listeners.get(instance);
     if (listeners) {
       listeners.add(listener);
@@ -44,7 +42,14 @@ export class Feed {
 
   /** Something may have been missed. */
   resync(): void {
+    if (this.#listeners.size > 0) this.#open();
     for (const listeners of this.#listeners.values()) for (const listener of listeners) listener.resync();
+  }
+
+  #open(): void {
+    this.#channel ??= joinBroadcast(names.eventChannel(this.#space), (text) =>
+      this.#hear(JSON.parse(text) as FeedMessage),
+    );
   }
 
   close(): void {

@@ -2,25 +2,55 @@ import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
 import { type TabloomError, closedError } from "../protocol/errors.js";
 import { type CallFrame, type HubStatus, type ReplyFrame, SPACE_REF, type Welcome } from "../protocol/frames.js";
 import { randomText } from "../protocol/ids.js";
-import { instanceKey } from "../protocol/names.js";
+import { type WorkerType, instanceKey } from "../protocol/names.js";
 import type { Backend, BackendStatus, CallOptions, FeedListener, InstanceSpec, Port, Reassertion } from "./backend.js";
 import { Calls, type NewCall } from "./calls.js";
 import { Connection } from "./connection.js";
-import type { Dialer } from "./dialer.js";
+import type { Hosting, HostingMode } from "./dialer.js";
 import { Feed } from "./feed.js";
+import { integer } from "./ranges.js";
 
 export interface HubOptions {
   /** A named world per origin: spaces share nothing. Default "default". */
   space?: string;
   /**
-   * Makes the SharedWorker, for a worker file of your own; pass `name` on. Default: the file that comes with the
-   * package, found by the bundler.
+   * Makes the SharedWorker, for a worker file of your own; pass `name` and `type` on. Default: the file that comes with
+   * the package, found by the bundler.
    */
-  worker?: (options: { name: string }) => SharedWorker;
+  worker?: (options: { name: string; type: WorkerType }) => SharedWorker;
+  /**
+   * How `worker` loads its file: "classic" for `worker.global.js`. It is a part of the name, for tabs of two builds that
+   * load one address in different ways cannot share a worker. Default "module".
+   */
+  workerType?: WorkerType;
+  /**
+   * Where the hub runs. Default: in a SharedWorker; where there is none, beside one of the tabs, which the others reach
+   * through it; where that is not possible either, in this tab and for it alone, and nothing of it lasts.
+   * `status.mode` says which. A mode named here is the only one that is tried.
+   */
+  mode?: HostingMode;
+  /**
+   * Makes the worker beside an elected tab, for a file of your own; pass `name` on. Default: the one that comes with the
+   * package.
+   */
+  dedicatedWorker?: (options: { name: string }) => Worker;
   /** Called after every change of `status`. */
   onStatus?: (status: BackendStatus) => void;
-  /** Called when another hub took over whose memory-only state is empty. */
-  onReset?: (event: { reason: "hub-restarted" }) => void;
+  /**
+   * Called when another hub took over whose memory-only state is empty; "storage-deleted": what was durable is gone,
+   * too, because somebody deleted this site's data.
+   */
+  onReset?: (event: { reason: "hub-restarted" | "storage-deleted" }) => void;
+  /**
+   * Asks the browser, from this tab, to keep this origin's data also when the disk gets full; some browsers ask the
+   * user. `status.persisted` has the answer. Default false: nothing is asked.
+   */
+  persist?: boolean;
+  /**
+   * How much of what waits in durable queues the hub keeps in memory, in bytes of payload; the rest stays on disk until
+   * it is received. Of several tabs' wishes the smallest counts. Default 64 MiB.
+   */
+  payloadBudgetBytes?: number;
   /** Lets `advanceClock` move the hub's clock. Tests only. */
   testClock?: boolean;
 }
@@ -39,8 +69,8 @@ interface OpenPort {
 }
 
 /** The hub of a space, shared by every tab of this origin. */
-export function createHubBackend(options: HubOptions, dialer: Dialer): Backend {
-  return new HubBackend(options, dialer);
+export function createHubBackend(options: HubOptions, hosting: Hosting): Backend {
+  return new HubBackend(options, hosting);
 }
 
 class HubBackend implements Backend {
@@ -54,25 +84,31 @@ class HubBackend implements Backend {
     durable: false,
     tabs: 0,
     version: __VERSION__,
+    upgradeRequired: false,
   };
   readonly #options: HubOptions;
-  readonly #dialer: Dialer;
+  readonly #hosting: Hosting;
   readonly #statusListeners = new Set<(status: BackendStatus) => void>();
   readonly #calls = new Calls({
     send: (frame) => this.#send(frame),
     onTimeout: () => void this.#connection?.check(),
+    problem: () => (this.#status.state === "ready" ? undefined : this.#status.problem),
   });
   readonly #feed: Feed;
   /** One per instance and settings, however many handles there are. */
   readonly #ports = new Map<string, OpenPort>();
   /** Why no call will succeed any more. */
   #failure: TabloomError | undefined;
+  /** The memory of the hub is another, and the app was not told yet: what was lost shows when it is there. */
+  #resetting = false;
+  #lineage: string | undefined;
   /** Made by the first call, so that importing and making handles does nothing. */
   #connection: Connection | undefined;
 
-  constructor(options: HubOptions, dialer: Dialer) {
+  constructor(options: HubOptions, hosting: Hosting) {
     this.#options = options;
-    this.#dialer = dialer;
+    this.#hosting = hosting;
+    if (options.payloadBudgetBytes !== undefined) integer("payloadBudgetBytes", options.payloadBudgetBytes, { min: 0 });
     this.#feed = new Feed(options.space ?? "default");
     this.#ports.set("", {
       ref: SPACE_REF,
@@ -168,9 +204,9 @@ class HubBackend implements Backend {
     });
   }
 
-  #send(frame: Omit<CallFrame, "kind" | "tab">): void {
+  #send(frame: Omit<CallFrame, "kind" | "tab" | "epoch">): void {
     const { tab } = this.#connection!;
-    this.#connection!.send({ kind: "calls", tab, ...frame }).then(
+    this.#connection!.send({ kind: "calls", tab, epoch: this.#status.epoch, ...frame }).then(
       (text) => this.#receive(text),
       () => this.#connection?.reconnect(),
     );
@@ -187,21 +223,24 @@ class HubBackend implements Backend {
 
   /** Keeps one pull open, for answers that come later than their frame's. */
   async #pull(connection: Connection, epoch: string): Promise<void> {
-    while (connection.connected && this.#status.epoch === epoch) this.#receive(await connection.pull());
+    while (connection.connected && this.#status.epoch === epoch) this.#receive(await connection.pull(epoch));
   }
 
   // --- The hub's life ---------------------------------------------------------------------------------------------
 
   #connect(): void {
     if (this.#connection) return;
-    this.#dialer.assertAvailable();
+    if (this.#options.persist) void askToPersist().then((persisted) => this.#setStatus({ persisted }));
+    this.#hosting.assertAvailable();
     this.#connection = new Connection({
       space: this.#options.space ?? "default",
       testClock: this.#options.testClock ?? false,
-      dialer: this.#dialer,
-      onConnected: (welcome) => this.#connected(welcome),
+      payloadBudgetBytes: this.#options.payloadBudgetBytes,
+      ways: this.#hosting.ways,
+      onConnected: (welcome, mode) => this.#connected(welcome, mode),
       onDisconnected: () => {
         this.#calls.pause();
+        this.#feed.close();
         this.#setStatus({ connected: false, state: "connecting" });
       },
       onPong: (status) => {
@@ -210,22 +249,32 @@ class HubBackend implements Backend {
       },
       onFailed: (error) => {
         this.#failure = error;
-        this.#setStatus({ connected: false, state: "failed" });
+        this.#setStatus({ connected: false, state: "failed", upgradeRequired: error.code === "VERSION" });
         this.#calls.close(error);
       },
     });
   }
 
-  #connected(welcome: Welcome): void {
+  #connected(welcome: Welcome, mode: HostingMode): void {
     const before = this.#status.epoch;
     const { epoch } = welcome;
     const another = before !== "" && before !== epoch;
     this.#feed.epoch = epoch;
-    this.#setStatus({ connected: true, tabId: this.#connection!.tab, ...statusOf(welcome) });
-    this.#calls.resume(() => this.#reopen({ remembers: welcome.known && !another }), another);
+    this.#setStatus({ connected: true, tabId: this.#connection!.tab, mode, ...statusOf(welcome) });
+    this.#calls.resume(() => this.#reopen({ remembers: welcome.known && !another }), another || !!welcome.forgotten);
     void this.#pull(this.#connection!, epoch).catch(() => this.#connection?.reconnect());
     this.#feed.resync();
-    if (another) isolated(() => this.#options.onReset?.({ reason: "hub-restarted" }));
+    if (another) this.#resetting = true;
+    this.#tellReset(welcome);
+  }
+
+  #tellReset({ state, lineage }: HubStatus): void {
+    if (state !== "ready") return;
+    const deleted = this.#lineage && lineage && lineage !== this.#lineage;
+    this.#lineage = lineage ?? this.#lineage;
+    if (!this.#resetting) return;
+    this.#resetting = false;
+    isolated(() => this.#options.onReset?.({ reason: deleted ? "storage-deleted" : "hub-restarted" }));
   }
 
   /** Opens again what any call ever needed: calls under way may need it now. */
@@ -250,13 +299,15 @@ class HubBackend implements Backend {
 
   /** What the hub says of itself. Another epoch means another memory: it has to be told everything anew. */
   #setHubStatus(status: HubStatus): void {
-    if (status.epoch === this.#status.epoch) this.#setStatus(statusOf(status));
-    else this.#connection?.reconnect();
+    if (status.epoch !== this.#status.epoch) return this.#connection?.reconnect();
+    this.#setStatus(statusOf(status));
+    this.#tellReset(status);
   }
 
   #setStatus(change: Partial<BackendStatus>): void {
     const next = { ...this.#status, ...change };
     if (JSON.stringify(next) === JSON.stringify(this.#status)) return;
+    if (next.problem !== this.#status.problem && next.problem) console.warn(`tabloom: ${next.problem}`);
     this.#status = next;
     for (const listener of this.#statusListeners) isolated(() => listener(next));
   }
@@ -273,8 +324,13 @@ class HubBackend implements Backend {
   }
 }
 
-function statusOf({ epoch, state, durable, tabs }: HubStatus): Partial<BackendStatus> {
-  return { epoch, durable, tabs, state: state === "waiting" ? "loading" : state };
+function statusOf({ epoch, state, durable, problem, tabs }: HubStatus): Partial<BackendStatus> {
+  return { epoch, durable, problem, tabs, state: state === "waiting" ? "loading" : state };
+}
+
+async function askToPersist(): Promise<boolean> {
+  // In some places there is nothing to ask, in others (opaque origins) asking fails.
+  return (await navigator.storage?.persist?.().catch(() => false)) ?? false;
 }
 
 /** What a listener of the app throws is the app's; it must not look like a failed connection. */

@@ -9,10 +9,24 @@ import { iterator } from "./stream.js";
 /** Of a trace that nobody reads, the rest is dropped. */
 const BUFFERED = 10_000;
 
+/** Where a backend keeps things, and how much room there is. */
+export interface BackendStats {
+  /** Whether anything survives; `backend.status.problem` says why not. */
+  durable: boolean;
+  /** Bytes that this origin uses of its storage, everything of the app included, as the browser estimates it. */
+  usageBytes?: number;
+  /** Bytes that it may use; the browser may have less. */
+  quotaBytes?: number;
+  /** Whether the browser keeps this origin's data when the disk gets full. */
+  persisted?: boolean;
+}
+
 /** A look at everything that a backend hosts. It takes nothing and changes nothing. */
 export interface Inspector {
   /** Every instance with kind, id, tenant, configuration and stats. */
   instances(): Promise<InstanceInfo[]>;
+  /** Storage: what the browser tells of it. Without a browser, or where it does not tell, only `durable`. */
+  stats(): Promise<BackendStats>;
   /**
    * What an instance holds: messages, events, jobs, entries, locks, counters, with payloads as JSON text; at most
    * `limit` of them, default 100.
@@ -37,9 +51,25 @@ export function inspect(backend: Backend): Inspector {
   const { root } = backend;
   return {
     instances: () => promised(() => root.call("space.instances", {})),
+    stats: () => storageStats(backend),
     peek: (name, { limit = 100 } = {}) =>
       promised(() => root.call("space.peek", { name, limit: integer("limit", limit, { min: 1, max: 10_000 }) })),
     trace: ({ signal } = {}) => trace(backend, signal),
+  };
+}
+
+async function storageStats({ status }: Backend): Promise<BackendStats> {
+  const storage = globalThis.navigator?.storage;
+  // Both are refused in opaque origins.
+  const [estimate, persisted] = await Promise.all([
+    storage?.estimate?.().catch(() => undefined),
+    storage?.persisted?.().catch(() => undefined),
+  ]);
+  return {
+    durable: status.durable,
+    ...(estimate?.usage === undefined ? {} : { usageBytes: estimate.usage }),
+    ...(estimate?.quota === undefined ? {} : { quotaBytes: estimate.quota }),
+    ...(persisted === undefined ? {} : { persisted }),
   };
 }
 

@@ -1,17 +1,24 @@
-import { TabloomError } from "../protocol/errors.js";
+import type { WorkerType } from "../protocol/names.js";
 import { connectHub } from "../transport/comlink.js";
-import type { Dialer } from "./dialer.js";
+import { type Dialer, WayClosed } from "./dialer.js";
 
 /** To the hub in a SharedWorker. */
-export function sharedWorkerDialer(make: (options: { name: string }) => SharedWorker = defaultWorker): Dialer {
+export function sharedWorkerDialer(
+  make: (options: { name: string; type: WorkerType }) => SharedWorker = defaultWorker,
+  type: WorkerType = "module",
+): Dialer {
   return {
-    assertAvailable: assertBrowser,
+    mode: "shared-worker",
+    type,
     dial(name) {
-      const shared = make({ name });
+      let shared: SharedWorker;
+      try {
+        shared = make({ name, type });
+      } catch (cause) {
+        throw new WayClosed("no SharedWorker here", { cause });
+      }
       const failed = new Promise<never>((_, reject) => {
-        shared.addEventListener("error", () =>
-          reject(new TabloomError("UNAVAILABLE", "the worker script could not be loaded", { retryable: true })),
-        );
+        shared.addEventListener("error", () => reject(new WayClosed("the SharedWorker's script could not be loaded")));
       });
       return { link: connectHub(shared.port), failed };
     },
@@ -20,17 +27,4 @@ export function sharedWorkerDialer(make: (options: { name: string }) => SharedWo
 
 function defaultWorker({ name }: { name: string }): SharedWorker {
   return new SharedWorker(__WORKER_URL__, { type: "module", name });
-}
-
-function assertBrowser(): void {
-  const missing = [
-    typeof document === "object" ? "" : "a window",
-    typeof SharedWorker === "function" ? "" : "SharedWorker",
-    typeof navigator === "object" && "locks" in navigator ? "" : "Web Locks (a secure context)",
-  ].filter(Boolean);
-  if (missing.length === 0) return;
-  throw new TabloomError(
-    "UNAVAILABLE",
-    `tabloom needs ${missing.join(", ")} here; on a server, in tests and in one tab use "tabloom/memory"`,
-  );
 }

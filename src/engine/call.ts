@@ -2,6 +2,7 @@ import type { Body, CommandName } from "../protocol/commands.js";
 import type { FeedEvent } from "../protocol/events.js";
 import { TabloomError } from "../protocol/errors.js";
 import type { Instance } from "./instance.js";
+import type { Attachment } from "./payloads.js";
 import type { Rule } from "./primitive.js";
 
 /** A command on its way through the engine. */
@@ -28,6 +29,8 @@ export interface Settled {
   readonly call: Call;
   readonly outcome: Outcome;
   readonly turn: number;
+  /** To be read before it leaves. */
+  readonly attachments?: readonly Attachment[] | undefined;
 }
 
 /** An event that may be announced when `turn` is committed. */

@@ -1,11 +1,14 @@
 import type { Configs, Durability, InstanceName, Kind, OpenBody } from "../protocol/commands.js";
+import type { Json } from "../protocol/json.js";
 import { TabloomError } from "../protocol/errors.js";
 import { instanceKey } from "../protocol/names.js";
 import type { Instance } from "./instance.js";
 import type { AnyPrimitive, Table } from "./primitive.js";
+import { groupRows } from "./turn.js";
 import { ephemeral } from "./ephemeral.js";
 import { job } from "./job.js";
 import { mutex } from "./mutex.js";
+import { Payloads } from "./payloads.js";
 import { queue } from "./queue.js";
 import { ratelimit } from "./ratelimit.js";
 import { registry } from "./registry.js";
@@ -31,10 +34,23 @@ export interface Registration {
   readonly seed: string;
 }
 
+/** Where rows may be damaged. */
+export interface RestoreOptions {
+  /** Instances that theirs cannot rebuild are left out. */
+  skipBroken?: boolean;
+  /** Numbers up to this one are not given again. */
+  highest?: number;
+}
+
 /** The instances of a space, by name and by number. */
 export class Instances {
   readonly #byKey = new Map<string, Instance>();
+  readonly #payloads: Payloads;
   #nextNumber = 1;
+
+  constructor(payloads: Payloads) {
+    this.#payloads = payloads;
+  }
 
   get size(): number {
     return this.#byKey.size;
@@ -71,6 +87,27 @@ export class Instances {
     this.#byKey.delete(instance.key);
   }
 
+  /** Rebuilds every instance from rows, in any order. */
+  *restore(
+    rows: Iterable<readonly [key: string, value: Json]>,
+    { skipBroken = false, highest = 0 }: RestoreOptions,
+  ): Iterable<Instance> {
+    const byInstance = groupRows(rows);
+    this.reserve(highest);
+    for (const { key, value } of byInstance.get(0)?.get(registrations.letter) ?? []) {
+      let instance: Instance;
+      try {
+        instance = this.make(value as unknown as Registration, Number(key));
+        instance.primitive.restore(instance.state, byInstance.get(instance.number) ?? new Map());
+      } catch (error) {
+        if (skipBroken) continue;
+        throw error;
+      }
+      this.add(instance);
+      yield instance;
+    }
+  }
+
   /** An instance with empty state, not yet among the others. */
   make({ name, config, durability, seed }: Registration, number = this.#nextNumber++): Instance {
     const primitive = primitives[name.kind];
@@ -82,7 +119,8 @@ export class Instances {
       seed,
       config,
       durability,
-      state: primitive.create(config as never, seed, name),
+      // What is in memory only has no other place to be.
+      state: primitive.create(config as never, seed, name, durability === "memory" ? new Payloads() : this.#payloads),
       changedIn: 0,
       dueAt: Infinity,
       alarmAt: Infinity,
@@ -112,8 +150,8 @@ export function registrationOf({ name, config, durability, seed }: Instance): Re
   return { name, config, durability, seed };
 }
 
-/** Throws `CONFLICT` when an instance that exists cannot be opened like this. */
-export function assertCompatible(existing: Instance, { name, config, durability }: OpenBody): void {
+/** Whether opening it like this changes an instance. Throws `CONFLICT` when it cannot be opened like this. */
+export function changes(existing: Instance, { name, config, durability }: OpenBody): boolean {
   const fixed = existing.primitive.fixed.find(
     (field) => readField(existing.config, field) !== readField(config, field),
   );
@@ -122,11 +160,16 @@ export function assertCompatible(existing: Instance, { name, config, durability 
   if (!existing.primitive.lasting && (existing.durability === "memory") !== (durability === "memory")) {
     throw conflict(name, "durability", existing.durability, durability);
   }
+  return existing.durability !== durability || JSON.stringify(existing.config) !== JSON.stringify(config);
 }
 
-/** Whether opening changes nothing. */
-export function isSame(existing: Instance, { config, durability }: OpenBody): boolean {
-  return existing.durability === durability && JSON.stringify(existing.config) === JSON.stringify(config);
+/** What stands for it in a space that keeps nothing: all but the promise that it is on disk. */
+export function inMemory(body: OpenBody): OpenBody {
+  if (body.durability !== "strict") return { ...body, durability: "memory" };
+  throw new TabloomError(
+    "UNAVAILABLE",
+    `${body.name.kind} "${body.name.id}" is strict, and nothing is kept here (docs/storage.md): make it "relaxed", or give tabloom/memory a store`,
+  );
 }
 
 function readField(config: Configs[Kind], field: string): unknown {

@@ -10,6 +10,7 @@ import type {
 } from "../protocol/commands.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
+import type { Attachment, Payloads } from "./payloads.js";
 
 export type RowKey = string | number;
 
@@ -47,6 +48,8 @@ export interface Context {
   /** Changes state, and the row that will survive it. undefined removes. */
   put<State, Subject, Value>(table: Table<State, Subject, Value>, subject: Subject, value: Value | undefined): void;
   emit(event: InstanceEvent, n: number): void;
+  /** Payloads on disk that the reply of the rule that runs shows. */
+  readonly attachments: Attachment[];
   /**
    * Runs a command at another instance, in the same turn: both happen, or neither. The other is created when it does
    * not exist; one that exists keeps its settings. Throws what the command rejects with, which then had no effect.
@@ -67,6 +70,8 @@ export interface Rule<State, Op extends CommandName> {
   recall?(state: State, body: Body<Op>): Reply<Op>;
   /** Whether `recall` will find this reply, so that it need not be stored. */
   usual?(reply: Reply<Op>): boolean;
+  /** Some parts of the reply show payloads that cannot be read: what becomes of them, before the call runs again. */
+  unreadable?(state: State, reply: Reply<Op>, lost: ReadonlySet<object>, ctx: Context): void;
   /** For commands that may park: calls of one lane are served in order of arrival. */
   waits?: { lane(body: Body<Op>): string; none(body: Body<Op>): Reply<Op> };
 }
@@ -80,7 +85,7 @@ export type StoredRows = ReadonlyMap<string, readonly { key: string; value: Json
 /** What a primitive declares to the engine. Everything in it is pure and synchronous. */
 export interface Primitive<State, K extends Kind> {
   readonly kind: K;
-  create(config: Configs[K], seed: string, name: InstanceName): State;
+  create(config: Configs[K], seed: string, name: InstanceName, payloads: Payloads): State;
   /** Settings that may not change once the instance exists. */
   readonly fixed: readonly (keyof Configs[K] & string)[];
   configure(state: State, config: Configs[K]): void;

@@ -1,5 +1,6 @@
 import type { Body, DeadEntry } from "../protocol/commands.js";
 import { ValidationError } from "../protocol/errors.js";
+import { textOf } from "./payloads.js";
 import type { Context, Rules } from "./primitive.js";
 import { type Dead, type Message, type QueueState, deadLetters, messages, places } from "./queue-state.js";
 
@@ -87,15 +88,22 @@ function redrive(state: QueueState, ctx: Context, dead: Dead, delayMs: number): 
   ctx.put(messages, message, message);
 }
 
-function list(state: QueueState, { limit, after }: Body<"queue.listDead">): { entries: DeadEntry[]; next?: string } {
+function list(
+  state: QueueState,
+  { limit, after }: Body<"queue.listDead">,
+  ctx: Context,
+): { entries: DeadEntry[]; next?: string } {
   if (after !== undefined && !/^\d{1,15}$/.test(after))
     throw new ValidationError(`"after" is not a cursor of this list`);
   const from = after === undefined ? 0 : state.dead.search(Number(after) + 1);
   const entries: DeadEntry[] = [];
   let last: Dead | undefined;
   for (let i = from; i < state.dead.length && entries.length < limit; i++) {
-    last = state.dead.at(i)!;
-    entries.push(entryOf(last));
+    const dead = (last = state.dead.at(i)!);
+    entries.push(entryOf(dead));
+    if (typeof dead.data !== "number") continue;
+    const isGone = (): boolean => state.deadById.get(dead.messageId) !== dead;
+    ctx.attachments.push({ ref: dead.data, into: entries.at(-1)!, dataOnly: false, isGone });
   }
   const more = last !== undefined && last !== state.dead.last();
   return more ? { entries, next: String(last!.n) } : { entries };
@@ -105,7 +113,7 @@ function entryOf(dead: Dead): DeadEntry {
   const { messageId, data, attempts, movedAt, reason, lastError, orderingKey, meta } = dead;
   return {
     messageId,
-    data,
+    data: textOf(data),
     attempts,
     movedAt,
     reason,

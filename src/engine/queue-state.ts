@@ -2,14 +2,16 @@ import type { QueueConfig } from "../protocol/commands.js";
 import type { Json } from "../protocol/json.js";
 import { DueHeap } from "./due-heap.js";
 import { Line } from "./line.js";
-import type { Table } from "./primitive.js";
+import type { Payload, Payloads } from "./payloads.js";
+import type { StoredRows, Table } from "./primitive.js";
 import { type Ready, createReady } from "./queue-ready.js";
 
 /** What was sent. Never changes; only `place` does. */
 export interface Message {
   readonly seq: number;
   readonly messageId: string;
-  readonly data: string;
+  readonly data: Payload;
+  /** On disk with the data, when that is there. */
   readonly meta: string | undefined;
   readonly orderingKey: string | undefined;
   readonly bytes: number;
@@ -58,7 +60,7 @@ export type Place = ReadyPlace | DelayedPlace | LeasedPlace;
 export interface Dead {
   readonly n: number;
   readonly messageId: string;
-  readonly data: string;
+  readonly data: Payload;
   readonly meta: string | undefined;
   readonly orderingKey: string | undefined;
   readonly bytes: number;
@@ -76,6 +78,8 @@ export interface RememberedKey {
 
 export interface QueueState {
   config: QueueConfig;
+  /** Of the whole space. */
+  readonly payloads: Payloads;
   /** The next number for a message, a place in line, or a dead letter. Only ever grows. */
   next: number;
   paused: boolean;
@@ -91,9 +95,10 @@ export interface QueueState {
   keysByEnd: DueHeap<{ key: string; remembered: RememberedKey }>;
 }
 
-export function createState(config: QueueConfig): QueueState {
+export function createState(config: QueueConfig, payloads: Payloads): QueueState {
   const state: QueueState = {
     config,
+    payloads,
     next: 1,
     paused: false,
     ready: createReady(config.ordering),
@@ -149,7 +154,11 @@ export const messages: Table<QueueState, Message, Message> = {
   letter: "m",
   key: (message) => message.seq,
   get: (_, message) => (message.place === undefined ? undefined : message),
-  set: (state, message, value) => move(state, message, value && firstPlace(message)),
+  set(state, message, value) {
+    if (message.place !== undefined) state.payloads.remove(message);
+    if (value !== undefined) state.payloads.add(message);
+    move(state, message, value && firstPlace(message));
+  },
   encode: (message) => [
     message.messageId,
     message.data,
@@ -162,10 +171,10 @@ export const messages: Table<QueueState, Message, Message> = {
   ],
 };
 
-export function decodeMessage(seq: number, row: Json): Message {
+function decodeMessage(seq: number, row: Json): Message {
   const [messageId, data, bytes, ageFrom, delayed, priority, orderingKey, meta] = row as [
     string,
-    string,
+    Payload,
     number,
     number,
     number,
@@ -206,7 +215,7 @@ export const places: Table<QueueState, Message, Place> = {
   },
 };
 
-export function decodePlace(row: Json): Place {
+function decodePlace(row: Json): Place {
   const [at, attempts, error, ...rest] = row as [number, number, string | null, ...Json[]];
   const lastError = error ?? undefined;
   if (at === 0) {
@@ -227,9 +236,10 @@ export const deadLetters: Table<QueueState, Dead, Dead> = {
   get: (state, dead) => (state.deadById.get(dead.messageId) === dead ? dead : undefined),
   set(state, dead, value) {
     if (value === undefined) {
-      state.dead.remove(dead);
+      if (state.dead.remove(dead)) state.payloads.remove(dead);
       if (state.deadById.get(dead.messageId) === dead) state.deadById.delete(dead.messageId);
     } else {
+      state.payloads.add(dead);
       state.dead.insert(dead);
       state.deadById.set(dead.messageId, dead);
     }
@@ -248,10 +258,10 @@ export const deadLetters: Table<QueueState, Dead, Dead> = {
   ],
 };
 
-export function decodeDead(n: number, row: Json): Dead {
+function decodeDead(n: number, row: Json): Dead {
   const [messageId, data, bytes, priority, attempts, movedAt, reason, lastError, orderingKey, meta] = row as [
     string,
-    string,
+    Payload,
     number,
     number,
     number,
@@ -299,3 +309,25 @@ export const pauseFlag: Table<QueueState, "paused", true> = {
   },
   encode: () => 1,
 };
+
+export function restore(state: QueueState, rows: StoredRows): void {
+  const stored = rows.get(places.letter) ?? [];
+  const placeOf = new Map(stored.map(({ key, value }) => [key, decodePlace(value)]));
+  for (const { key, value } of rows.get(messages.letter) ?? []) {
+    const message = decodeMessage(Number(key), value);
+    messages.set(state, message, message);
+    const place = placeOf.get(key);
+    if (place) places.set(state, message, place);
+    state.next = Math.max(state.next, message.seq + 1, place && place.at !== "delayed" ? place.order + 1 : 0);
+  }
+  for (const { key, value } of rows.get(deadLetters.letter) ?? []) {
+    const dead = decodeDead(Number(key), value);
+    deadLetters.set(state, dead, dead);
+    state.next = Math.max(state.next, dead.n + 1);
+  }
+  for (const { key, value } of rows.get(idempotencyKeys.letter) ?? []) {
+    const [messageId, untilAt] = value as [string, number];
+    idempotencyKeys.set(state, key, { messageId, untilAt });
+  }
+  if (rows.get(pauseFlag.letter)?.length) state.paused = true;
+}

@@ -16,7 +16,8 @@
 import type { Body, QueueConfig, QueueDelivery, QueueItem } from "../protocol/commands.js";
 import { CapacityError, PayloadTooLargeError } from "../protocol/errors.js";
 import type { Json } from "../protocol/json.js";
-import type { Context, Primitive, StoredRows } from "./primitive.js";
+import { textOf } from "./payloads.js";
+import type { Context, Primitive } from "./primitive.js";
 import { bury, forgetOldDead, queueDeadRules } from "./queue-dead.js";
 import { peekMessages } from "./queue-peek.js";
 import {
@@ -26,24 +27,23 @@ import {
   type QueueState,
   type ReadyPlace,
   createState,
-  deadLetters,
-  decodeDead,
-  decodeMessage,
-  decodePlace,
   idempotencyKeys,
   isFirstPlace,
   messages,
   pauseFlag,
   places,
+  restore,
 } from "./queue-state.js";
 
 const DEFAULT_PRIORITY = 5;
 const DEFAULT_IDEMPOTENCY_TTL_MS = 7 * 24 * 3_600_000;
+/** How long a message that cannot be read waits for room among the dead letters. */
+const UNREADABLE_PARKED_MS = 30_000;
 
 export const queue: Primitive<QueueState, "queue"> = {
   kind: "queue",
   fixed: ["ordering"],
-  create: createState,
+  create: (config, _, __, payloads) => createState(config, payloads),
   configure(state, config) {
     state.config = config;
   },
@@ -63,7 +63,7 @@ export const queue: Primitive<QueueState, "queue"> = {
   *owners(state) {
     for (const message of state.byDelivery.values()) yield (message.place as LeasedPlace).by;
   },
-  peek: (state, limit) => peekMessages(state, limit) as unknown as Json[],
+  peek: (state, limit, ctx) => peekMessages(state, limit, ctx) as unknown as Json[],
   rules: {
     "queue.send": {
       run: send,
@@ -78,6 +78,7 @@ export const queue: Primitive<QueueState, "queue"> = {
     "queue.claim": {
       run: claim,
       waits: { lane: () => "", none: () => [] },
+      unreadable,
     },
     "queue.ack": {
       run(state, { deliveryId }, ctx) {
@@ -154,7 +155,7 @@ export const queue: Primitive<QueueState, "queue"> = {
         paused: state.paused,
       }),
     },
-    "queue.peek": { run: (state, { limit }) => peekMessages(state, limit) },
+    "queue.peek": { run: (state, { limit }, ctx) => peekMessages(state, limit, ctx) },
     ...queueDeadRules,
   },
 };
@@ -210,11 +211,12 @@ function checkCapacity(state: QueueState, newMessages: number, newKeys: number):
 
 function enqueue(state: QueueState, item: QueueItem, ctx: Context): void {
   const delayMs = item.delayMs ?? 0;
+  const spills = state.payloads.spills(item.bytes);
   const message: Message = {
     seq: state.next++,
     messageId: item.messageId,
-    data: item.data,
-    meta: item.meta,
+    data: spills ? state.payloads.write(item.data, item.meta) : item.data,
+    meta: spills ? undefined : item.meta,
     orderingKey: item.orderingKey,
     bytes: item.bytes,
     priority: item.priority ?? DEFAULT_PRIORITY,
@@ -234,7 +236,7 @@ function claim(state: QueueState, body: Body<"queue.claim">, ctx: Context): Queu
   const idOf = (i: number): string => (body.max === 1 ? body.deliveryId : `${body.deliveryId}.${i}`);
   // A re-sent claim finds the leases that its first run took.
   for (let again; deliveries.length < body.max && (again = held(state, idOf(deliveries.length), ctx));) {
-    deliveries.push(delivery(again));
+    deliveries.push(delivery(again, ctx));
   }
   if (deliveries.length > 0) return deliveries;
   if (state.paused) return undefined;
@@ -254,7 +256,7 @@ function claim(state: QueueState, body: Body<"queue.claim">, ctx: Context): Queu
       order,
       readyAt,
     });
-    deliveries.push(delivery(message));
+    deliveries.push(delivery(message, ctx));
   }
   return deliveries.length > 0 ? deliveries : undefined;
 }
@@ -274,18 +276,37 @@ function causeOfDeath(state: QueueState, message: Message, now: number): string 
   return undefined;
 }
 
-function delivery(message: Message): QueueDelivery {
+function delivery(message: Message, ctx: Context): QueueDelivery {
   const place = message.place as LeasedPlace;
   const result: QueueDelivery = {
     messageId: message.messageId,
     deliveryId: place.deliveryId,
-    data: message.data,
+    data: textOf(message.data),
     attempt: place.attempts,
     leaseUntil: place.untilAt,
   };
   if (message.meta !== undefined) result.meta = message.meta;
   if (message.orderingKey !== undefined) result.orderingKey = message.orderingKey;
+  if (typeof message.data === "number") {
+    ctx.attachments.push({ ref: message.data, into: result, dataOnly: false, isGone: () => message.place !== place });
+  }
   return result;
+}
+
+/** Messages of which nothing can be read are dead; the others go back to their places, for the claim to run again. */
+function unreadable(state: QueueState, deliveries: QueueDelivery[], lost: ReadonlySet<object>, ctx: Context): void {
+  for (const delivery of deliveries) {
+    const { deliveryId } = delivery;
+    const message = held(state, deliveryId, ctx);
+    if (message === undefined) continue;
+    if (lost.has(delivery)) {
+      const error = "what the message carried cannot be read from disk";
+      nack(state, { deliveryId, deadLetter: true, elseDelayMs: UNREADABLE_PARKED_MS, reason: "invalid", error }, ctx);
+    } else {
+      const place = message.place as LeasedPlace;
+      giveBack(ctx, message, place, place.attempts - 1);
+    }
+  }
 }
 
 /** The message that this delivery still holds. */
@@ -353,28 +374,4 @@ function wake(state: QueueState, ctx: Context): void {
   for (let old; (old = state.ready.frontBefore(now - state.config.maxMessageAgeMs));) {
     if (!bury(state, ctx, old, "expired")) return;
   }
-}
-
-function restore(state: QueueState, rows: StoredRows): void {
-  const bySeq = new Map<string, Message>();
-  const stored = rows.get(places.letter) ?? [];
-  const placeOf = new Map(stored.map(({ key, value }) => [key, decodePlace(value)]));
-  for (const { key, value } of rows.get(messages.letter) ?? []) {
-    const message = decodeMessage(Number(key), value);
-    bySeq.set(key, message);
-    messages.set(state, message, message);
-    const place = placeOf.get(key);
-    if (place) places.set(state, message, place);
-    state.next = Math.max(state.next, message.seq + 1, place && place.at !== "delayed" ? place.order + 1 : 0);
-  }
-  for (const { key, value } of rows.get(deadLetters.letter) ?? []) {
-    const dead = decodeDead(Number(key), value);
-    deadLetters.set(state, dead, dead);
-    state.next = Math.max(state.next, dead.n + 1);
-  }
-  for (const { key, value } of rows.get(idempotencyKeys.letter) ?? []) {
-    const [messageId, untilAt] = value as [string, number];
-    idempotencyKeys.set(state, key, { messageId, untilAt });
-  }
-  if (rows.get(pauseFlag.letter)?.length) state.paused = true;
 }

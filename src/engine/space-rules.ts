@@ -53,6 +53,7 @@ function statsOf({ primitive, name, state, waiters }: Instance, ctx: Context): J
     has: refuse,
     put: refuse,
     emit: refuse,
+    attachments: [],
     call: refuse,
   };
   return stats.run(state, {}, looking) as unknown as Json;

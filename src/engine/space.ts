@@ -13,14 +13,23 @@ import { CapacityError, TabloomError } from "../protocol/errors.js";
 import type { InstanceEvent } from "../protocol/events.js";
 import type { Json } from "../protocol/json.js";
 import { instanceKey } from "../protocol/names.js";
+import { Alarms } from "./alarms.js";
 import { type Announced, type Call, type Outcome, type Settled, noneOf, ruleOf } from "./call.js";
-import { DueHeap } from "./due-heap.js";
 import type { Instance } from "./instance.js";
-import { Instances, type Registration, assertCompatible, isSame, registrationOf, registrations } from "./instances.js";
+import {
+  Instances,
+  type Registration,
+  type RestoreOptions,
+  changes,
+  inMemory,
+  registrationOf,
+  registrations,
+} from "./instances.js";
 import { Parking } from "./parking.js";
-import type { Context, Released, StoredRows, Table } from "./primitive.js";
+import { type Attachment, Payloads } from "./payloads.js";
+import type { Context, Released, Table } from "./primitive.js";
 import { rootInstance } from "./space-rules.js";
-import { Turn, groupRows, isWritten } from "./turn.js";
+import { Turn, isWritten } from "./turn.js";
 
 const MAX_INSTANCES = 100_000;
 
@@ -33,17 +42,21 @@ export class Space implements Context {
   now = 0;
   owner = "";
   waiters = 0;
+  readonly attachments: Attachment[] = [];
   /** The turn that is being filled. */
   turn = new Turn(1);
+  /** false: turns are never committed, and nothing is noted for it. The host sets it, before anything is opened. */
+  durable: boolean;
   /** Every turn up to this one is on disk. The host sets it. */
   committed = 0;
   /** Outcomes and events since the host last took them. */
   settled: Settled[] = [];
   announced: Announced[] = [];
+  /** Of messages that wait. The host sets how much of them may be in memory. */
+  readonly payloads = new Payloads();
   #current: Instance;
   readonly #root: Instance;
-  readonly #durable: boolean;
-  readonly #instances = new Instances();
+  readonly #instances = new Instances(this.payloads);
   #arrivals = 0;
   #changed = false;
   /** When the call came that runs now. */
@@ -54,11 +67,11 @@ export class Space implements Context {
   readonly #touched = new Set<Instance>();
   /** The turn that was taken last: on its way to disk, or there. */
   #taken: Turn | undefined;
-  readonly #alarms = new DueHeap<Instance>((instance, at) => instance.alarmAt === at);
+  readonly #alarms = new Alarms();
   readonly #parking = new Parking();
 
   constructor({ durable = true }: SpaceOptions = {}) {
-    this.#durable = durable;
+    this.durable = durable;
     // Registrations are changes of the space itself.
     this.#root = rootInstance(this.#instances);
     this.#current = this.#root;
@@ -73,7 +86,7 @@ export class Space implements Context {
     if (before === undefined && value === undefined) return;
     table.set(state, subject, value);
     this.#changed = true;
-    const volatile = !this.#durable || !isWritten(table, instance.durability);
+    const volatile = !this.durable || !isWritten(table, instance.durability);
     if (volatile && instance.changedIn <= this.committed) return;
     // What is memory only is undone with the turn that it rests on, which may be on its way to disk already.
     const turn = volatile && instance.changedIn !== this.turn.id ? this.#taken! : this.turn;
@@ -125,8 +138,8 @@ export class Space implements Context {
     this.now = now;
     const existing = this.#instances.find(instanceKey(body.name));
     if (existing === undefined) return this.#create(body);
-    assertCompatible(existing, body);
-    if (!isSame(existing, body)) this.#reconfigure(existing, body);
+    const wanted = this.durable ? body : inMemory(body);
+    if (changes(existing, wanted)) this.#reconfigure(existing, wanted);
     return existing;
   }
 
@@ -177,6 +190,17 @@ export class Space implements Context {
     return ruleOf(call.instance, call.op).usual?.(reply as Reply<CommandName>) ?? false;
   }
 
+  /** Of a reply that did not leave payloads cannot be read: its call runs again. false: that would not help. */
+  unreadable(call: Call, reply: Reply<CommandName>, lost: readonly Attachment[], now: number): boolean {
+    const { unreadable } = ruleOf(call.instance, call.op);
+    if (!unreadable && !lost.some((attachment) => attachment.isGone())) return false;
+    this.now = now;
+    this.#enter(call.instance, call.owner);
+    unreadable?.(call.instance.state, reply, new Set(lost.map(({ into }) => into)), this);
+    this.run(call, now);
+    return true;
+  }
+
   /** Gives up a parked call: it settles with nothing, or not at all when its owner is gone. */
   cancel(call: Call, now: number, answer: boolean): void {
     const lane = call.parkedIn;
@@ -190,7 +214,7 @@ export class Space implements Context {
   /** Frees what a tab held at every instance. Its parked calls are the host's to cancel. */
   release(released: Released, now: number): void {
     this.now = now;
-    this.turn.released.push(released);
+    if (this.durable) this.turn.released.push(released);
     for (const instance of this.#instances.all()) {
       this.#enter(instance, "");
       instance.primitive.release(instance.state, released, this);
@@ -202,10 +226,9 @@ export class Space implements Context {
   wake(now: number): void {
     this.now = now;
     for (let instance; (instance = this.#alarms.take(now));) {
-      instance.alarmAt = Infinity;
       if (instance.dueAt <= now) this.#wakeInstance(instance);
       this.#after(instance);
-      this.#schedule(instance);
+      this.#alarms.set(instance);
     }
     for (let call; (call = this.#parking.overdue(now));) this.cancel(call, now, true);
   }
@@ -222,6 +245,7 @@ export class Space implements Context {
     const { turn } = this;
     this.turn = new Turn(turn.id + 1);
     this.#taken = turn;
+    turn.pages = this.payloads.take();
     return turn;
   }
 
@@ -239,7 +263,7 @@ export class Space implements Context {
     this.announced = this.announced.filter(({ turn }) => turn === 0);
     // Also those whose registration alone was changed: nothing about them is uncommitted any more.
     for (const instance of [this.#root, ...this.#instances.all()]) instance.changedIn = 0;
-    for (const instance of touched) if (instance !== this.#root) this.#schedule(instance);
+    for (const instance of touched) if (instance !== this.#root) this.#alarms.set(instance);
     return turns.flatMap(({ ran }) => ran.map(({ call }) => call)).sort((a, b) => a.arrival - b.arrival);
   }
 
@@ -253,20 +277,9 @@ export class Space implements Context {
 
   // --- Rows -------------------------------------------------------------------------------------------------------
 
-  /**
-   * Rebuilds every instance from rows, in any order. Returns tabs that hold something. Where rows may be damaged:
-   * `skipBroken` leaves out instances that theirs cannot rebuild, and numbers up to `highest` are not given again.
-   */
-  restore(rows: Iterable<readonly [key: string, value: Json]>, { skipBroken = false, highest = 0 } = {}): Set<string> {
-    const byInstance = groupRows(rows);
-    this.#instances.reserve(highest);
-    for (const { key, value } of byInstance.get(0)?.get(registrations.letter) ?? []) {
-      try {
-        this.#restoreInstance(Number(key), value as unknown as Registration, byInstance.get(Number(key)) ?? new Map());
-      } catch (error) {
-        if (!skipBroken) throw error;
-      }
-    }
+  /** Rebuilds every instance from rows, in any order. Returns tabs that hold something. */
+  restore(rows: Iterable<readonly [key: string, value: Json]>, options: RestoreOptions = {}): Set<string> {
+    for (const instance of this.#instances.restore(rows, options)) this.#alarms.set(instance);
     return this.#instances.owners();
   }
 
@@ -274,7 +287,7 @@ export class Space implements Context {
 
   #create(body: OpenBody): Instance {
     if (this.#instances.size >= MAX_INSTANCES) throw new CapacityError({ bound: "instances", limit: MAX_INSTANCES });
-    const instance = this.#instances.make(this.#durable ? body : { ...body, durability: "memory" });
+    const instance = this.#instances.make(this.durable ? body : inMemory(body));
     if (this.#isForgotten(instance, body.durability)) this.#instances.add(instance);
     else this.#putRegistration(instance, registrationOf(instance));
     return instance;
@@ -282,20 +295,13 @@ export class Space implements Context {
 
   /** Whether nothing of it is ever written. */
   #isForgotten({ primitive }: Instance, durability: Durability): boolean {
-    return !this.#durable || (durability === "memory" && !primitive.lasting);
+    return !this.durable || (durability === "memory" && !primitive.lasting);
   }
 
   #putRegistration(instance: Instance, registration: Registration): void {
     this.#current = this.#root;
     this.put(registrations, instance, registration);
     instance.changedIn = this.turn.id;
-  }
-
-  #restoreInstance(number: number, registration: Registration, rows: StoredRows): void {
-    const instance = this.#instances.make(registration, number);
-    instance.primitive.restore(instance.state, rows);
-    this.#instances.add(instance);
-    this.#schedule(instance);
   }
 
   #reconfigure(instance: Instance, { config, durability }: OpenBody): void {
@@ -327,15 +333,17 @@ export class Space implements Context {
       // A rule rejects before its first write; should one fail later all the same, it leaves no trace.
       this.turn.undo(mark);
       instance.changedIn = changedIn;
+      this.attachments.length = 0;
       return { ok: false, error };
     }
   }
 
   #settle(call: Call, outcome: Outcome): void {
     const { changedIn } = call.instance;
-    const uncommitted = changedIn > this.committed;
-    this.settled.push({ call, outcome, turn: uncommitted ? changedIn : 0 });
-    if (uncommitted) this.turn.ran.push({ call, outcome });
+    const turn = changedIn > this.committed ? changedIn : 0;
+    const attachments = this.attachments.length > 0 ? this.attachments.splice(0) : undefined;
+    this.settled.push({ call, outcome, turn, attachments });
+    if (turn > 0) this.turn.ran.push({ call, outcome });
   }
 
   #park(call: Call): void {
@@ -356,7 +364,7 @@ export class Space implements Context {
       this.#changed = false;
       const opened = instance.primitive.opened?.(instance.state);
       if (instance.waiters > 0 && !this.#repeating) this.#serve(instance, opened ?? [...instance.lanes.keys()]);
-      this.#schedule(instance);
+      this.#alarms.set(instance);
     }
     if (this.#touched.size === 0) return;
     const touched = [...this.#touched];
@@ -383,16 +391,7 @@ export class Space implements Context {
   #serveAnyway(instance: Instance, lanes: Iterable<string>): void {
     if (instance.waiters === 0) return;
     this.#serve(instance, lanes);
-    this.#schedule(instance);
+    this.#alarms.set(instance);
     this.#after(instance);
-  }
-
-  #schedule(instance: Instance): void {
-    instance.dueAt = instance.primitive.dueAt(instance.state);
-    // Alarms may come early, never late: an alarm that was set for something settled since is not taken back.
-    if (instance.dueAt < instance.alarmAt) {
-      instance.alarmAt = instance.dueAt;
-      this.#alarms.add(instance.dueAt, instance);
-    }
   }
 }

@@ -2,6 +2,7 @@ import type { Durability } from "../protocol/commands.js";
 import type { Json } from "../protocol/json.js";
 import type { Call, Outcome } from "./call.js";
 import type { Instance } from "./instance.js";
+import type { PageChanges } from "./payloads.js";
 import type { Released, StoredRows, Table } from "./primitive.js";
 
 /** One change of state, with what it takes to undo it. */
@@ -31,6 +32,8 @@ export class Turn {
   /** Tabs whose belongings were freed, to be freed again after an undo. */
   readonly released: Released[] = [];
   strict = false;
+  /** Payloads that go to disk with it, and those that it needs no more; known once it is taken. */
+  pages: PageChanges | undefined;
 
   constructor(id: number) {
     this.id = id;
@@ -75,22 +78,19 @@ function rowKey(instance: number, letter: string, key: string | number): string 
   return `${instance}${letter}${key}`;
 }
 
-function parseRowKey(text: string): { instance: number; letter: string; key: string } {
-  let i = 0;
-  while (text.charCodeAt(i) < 58) i++;
-  return { instance: Number(text.slice(0, i)), letter: text[i]!, key: text.slice(i + 1) };
-}
-
 /** Rows as they come from disk, by instance number and table letter, each sorted by key. */
 export function groupRows(rows: Iterable<readonly [key: string, value: Json]>): Map<number, StoredRows> {
-  const byInstance = new Map<number, Map<string, { key: string; value: Json }[]>>();
+  const byTable = new Map<string, { key: string; value: Json; n: number }[]>();
   for (const [text, value] of rows) {
-    const { instance, letter, key } = parseRowKey(text);
-    const tables = getOrAdd(byInstance, instance, () => new Map<string, { key: string; value: Json }[]>());
-    getOrAdd(tables, letter, () => []).push({ key, value });
+    let i = 0;
+    while (text.charCodeAt(i) < 58) i++;
+    const key = text.slice(i + 1);
+    getOrAdd(byTable, text.slice(0, i + 1), () => []).push({ key, value, n: Number.parseInt(key, 10) });
   }
-  for (const tables of byInstance.values()) {
-    for (const list of tables.values()) list.sort((a, b) => Number.parseInt(a.key, 10) - Number.parseInt(b.key, 10));
+  const byInstance = new Map<number, Map<string, { key: string; value: Json }[]>>();
+  for (const [table, list] of byTable) {
+    list.sort((a, b) => a.n - b.n);
+    getOrAdd(byInstance, Number(table.slice(0, -1)), () => new Map()).set(table.at(-1)!, list);
   }
   return byInstance;
 }

@@ -80,6 +80,7 @@ class MemoryBackend implements Backend {
       durable: store !== undefined,
       tabs: 1,
       version: __VERSION__,
+      upgradeRequired: false,
     };
   }
 
@@ -90,12 +91,11 @@ class MemoryBackend implements Backend {
 
   port<K extends Kind>(spec: InstanceSpec<K>): Port {
     let instance: Instance | undefined;
-    const durability = this.#host ? spec.durability : "memory";
     // Gone: its creation was undone.
     const open = (): Instance =>
       instance && !instance.gone
         ? instance
-        : (instance = this.#space.open({ ...spec, durability, seed: randomText(8) }, this.#now()));
+        : (instance = this.#space.open({ ...spec, seed: randomText(8) }, this.#now()));
     return this.#port(instanceKey(spec.name), open);
   }
 

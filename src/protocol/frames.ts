@@ -5,8 +5,11 @@ import type { WireError } from "./errors.js";
 export interface HubFacade {
   /** A frame of calls. Resolves with the first of its answers; the others come through `pull`. */
   call(frame: string): Promise<string>;
-  /** Resolves with answers that came too late for their own frame. Each tab keeps one pull open. */
-  pull(tab: string): Promise<string>;
+  /**
+   * Resolves with answers that came too late for their own frame. Each tab keeps one pull open. `asked`: the tab's id and
+   * the epoch that it knows, with a space between them.
+   */
+  pull(asked: string): Promise<string>;
 }
 
 /** Sent once per connection, alone in its frame. */
@@ -19,6 +22,10 @@ export interface HelloFrame {
   version: string;
   /** The hub's own thread, which is no tab. */
   own?: true;
+  /** How long it was in the back/forward cache before this incarnation. */
+  asleepMs?: number | undefined;
+  /** How much of what waits this tab lets the hub keep in memory. */
+  payloadBudgetBytes?: number | undefined;
   /** Lets this hub's clock be moved by `clock` frames. Tests only. */
   testClock?: boolean;
 }
@@ -28,6 +35,10 @@ export interface Welcome extends HubStatus {
   hubId: string;
   /** This tab has been here before, and nothing of it was given up since. */
   known: boolean;
+  /** Nobody knows any more what became of the calls of its earlier incarnations. */
+  forgotten?: true;
+  /** It was taken for dead: it must come as its next incarnation. */
+  ended?: true;
   protocol: number;
   version: string;
 }
@@ -37,12 +48,19 @@ export interface HubStatus {
   epoch: string;
   state: HubState;
   durable: boolean;
+  /** Why nothing is kept, or why calls wait. */
+  problem?: string | undefined;
+  /** Names the data; another one than before: everything was deleted in between. Known when `ready`. */
+  lineage?: string | undefined;
   /** Tabs in touch with this hub. */
   tabs: number;
 }
 
-/** loading: calls queue. waiting: another hub owns the space. */
-export type HubState = "waiting" | "loading" | "ready" | "failed";
+/**
+ * loading: calls queue. waiting: another hub owns the space. blocked: an older build has the database open. failed: the
+ * storage cannot be opened just now, and is tried again.
+ */
+export type HubState = "waiting" | "loading" | "blocked" | "ready" | "failed";
 
 /** Instead of an instance number: the space itself. */
 export const SPACE_REF = -1;
@@ -53,6 +71,8 @@ export type WireCall = [seq: number, ref: number, op: CommandName, body: Body<Co
 export interface CallFrame {
   kind: "calls";
   tab: string;
+  /** That the tab knows. Sent to an earlier one, calls would meet a memory that nothing was opened in. */
+  epoch: string;
   /** The lowest sequence the tab still waits for: finished replies below it may be forgotten. */
   below: number;
   /** Calls below it that the tab waits for all the same: those that may wait for ever would keep everything else. */
@@ -74,6 +94,8 @@ export interface PingFrame {
 export interface GoodbyeFrame {
   kind: "goodbye";
   tab: string;
+  /** It goes to sleep, and may come back as its next incarnation. */
+  park?: true;
 }
 
 /** Moves the hub's clock. Refused unless the hub was opened with `testClock`. */

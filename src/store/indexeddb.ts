@@ -1,93 +1,150 @@
-import { Dexie } from "dexie";
-import { SCHEMA, names } from "../protocol/names.js";
 import { TabloomError } from "../protocol/errors.js";
+import { randomText } from "../protocol/ids.js";
 import type { Json } from "../protocol/json.js";
-import type { Batch, Journal, Loaded, Row, Slice } from "./journal.js";
+import { openUnlessAbsent } from "./absence.js";
+import { compact, prepareCompaction } from "./compaction.js";
+import { Database } from "./database.js";
+import type { Batch, Journal, Loaded, Page, Row, Slice } from "./journal.js";
+import { readPages, writePages } from "./pages.js";
+import { parseAll, scan } from "./scan.js";
 
 const META = "meta";
 const JOURNAL = "journal";
 const ROWS = "rows";
+const PAGES = "pages";
 const OWNER = "owner";
+const LINEAGE = "lineage";
 const RESERVE = "reserve";
 /** Room kept so that a full disk still has some for acknowledgements and removals. */
 const RESERVE_BYTES = 256 * 1024;
 const REOPEN_TRIES = 3;
 const REOPEN_DELAY_MS = 50;
-const LOAD_PAGE = 20_000;
+/** A transaction that takes longer was begun on a handle that is dead, and did not say so; the next may take twice that. */
+const ANSWER_WITHIN_MS = 5000;
+/** Whoever waits for the handle is not kept longer by a transaction that does not end. */
+const DRAIN_WITHIN_MS = 2000;
 
 export interface IndexedDbOptions {
   space: string;
   /** Written as the owner; every later transaction checks that it still is. */
   epoch: string;
-  /** Called when the database was deleted, or another version of the code asks for it. */
-  onGone?: (reason: "deleted" | "versionchange") => void;
+  /** This place had storage before: when it cannot be opened now, it is not because there is none. */
+  wasThere?: boolean;
+  /** An older build has the database open, and keeps this one from changing its layout. It is asked to let go. */
+  onBlocked?: () => void;
+  /**
+   * Called once, when this journal will not take another write, with what its writes reject with from then on:
+   * `STORAGE` the data was deleted, or the storage failed for good; `VERSION` another build wants to change the
+   * layout, and the handle was let go for it; `FENCED` another hub owns the database.
+   */
+  onGone?: (error: TabloomError) => void;
 }
 
 /**
  * The journal and the checkpoint of a space in IndexedDB.
  *
- *   meta     owner → epoch of the hub that may write; reserve → random bytes
+ *   meta     owner → epoch of the hub that may write; lineage → names the data; reserve → random bytes
  *   journal  n → one record per turn: the JSON text of its rows
  *   rows     key → the JSON text of the row
+ *   pages    n → payloads that are not in memory, which `load` leaves where they are
  *
- * Dexie opens and migrates. Transactions use the database handle itself: durability is set per transaction, and one
- * append costs half of what it costs through table calls.
+ * Transactions use the database handle itself: durability is set per transaction, and one append costs half of what it
+ * costs through Dexie's table calls.
  */
 export function createIndexedDbJournal(options: IndexedDbOptions): Journal {
   return new IndexedDbJournal(options);
 }
 
 class IndexedDbJournal implements Journal {
-  readonly durable = true;
+  /** Until `load` finds that this browser keeps nothing here. */
+  durable = true;
+  problem: string | undefined;
   readonly #options: IndexedDbOptions;
-  #dexie: Dexie | undefined;
+  readonly #database: Database;
+  /** Transactions without an answer, and how to stop waiting for it. */
+  readonly #underWay = new Map<() => void, Promise<void>>();
+  #gone: TabloomError | undefined;
   #closed = false;
 
   constructor(options: IndexedDbOptions) {
     this.#options = options;
+    this.#database = new Database({
+      space: options.space,
+      onBlocked: () => options.onBlocked?.(),
+      onWanted: (to) => void this.#letGo(to === "delete" ? deleted() : wanted()),
+      // The data may be gone with it, or only the way to it: looking again tells.
+      onClosed: () => {
+        this.#database.close();
+        // Not all of what was under way hears of it.
+        for (const stopWaiting of [...this.#underWay.keys()]) stopWaiting();
+        void this.probe();
+      },
+    });
   }
 
   async load(): Promise<Loaded> {
-    const handle = await this.#open();
+    try {
+      this.problem = await openUnlessAbsent(() => this.#handle(), this.#options.wasThere ?? false);
+      this.durable = this.problem === undefined;
+      if (this.durable) return await this.#load(await this.#handle());
+      return { rows: new Map(), tail: new Map(), last: 0, lineage: "" };
+    } catch (error) {
+      throw this.#gone ?? storageError(error);
+    }
+  }
+
+  async #load(handle: IDBDatabase): Promise<Loaded> {
     // Ownership first: from here on a former owner's writes abort.
-    await transact(handle, [META], "relaxed", (tx) => {
-      tx.objectStore(META).put(this.#options.epoch, OWNER);
-    });
+    const lineage = await this.#takeOwnership(handle);
     const rows = new Map<string, Json>();
     const tail = new Map<string, Json | undefined>();
+    const newest = new Map<string, number>();
     let last = 0;
-    await eachPage(handle, ROWS, (keys, texts) => {
+    await scan(handle, ROWS, (keys, texts) => {
       const values = parseAll(texts);
       keys.forEach((key, i) => rows.set(key as string, values[i]!));
     });
-    await eachPage(handle, JOURNAL, (keys, texts) => {
+    await scan(handle, JOURNAL, (keys, texts) => {
       texts.forEach((text, i) => {
+        last = keys[i] as number;
         for (const [key, value] of JSON.parse(text) as [string, Json?][]) {
           tail.set(key, value);
+          newest.set(key, last);
           if (value === undefined) rows.delete(key);
           else rows.set(key, value);
         }
-        last = keys[i] as number;
       });
     });
-    if ((await this.#hasReserve(handle)) === false) await this.takeReserve();
-    return { rows, tail, last };
+    if (!(await this.#hasReserve())) await this.takeReserve();
+    return { rows, tail, newest, last, lineage };
   }
 
-  append({ n, rows, strict }: Batch): Promise<void> {
+  append({ n, rows, strict, pages }: Batch): Promise<void> {
     const text = JSON.stringify(rows.map(encodeRow));
     // A reopened handle does not know whether the transaction that was lost with the old one had committed: the
     // record's number tells.
-    return this.#write([META, JOURNAL], strict ? "strict" : "relaxed", (tx, again) => {
+    const stores = pages ? [META, JOURNAL, PAGES] : [META, JOURNAL];
+    return this.#write(stores, strict ? "strict" : "relaxed", (tx, again) => {
       const journal = tx.objectStore(JOURNAL);
-      if (!again) journal.add(text, n);
-      else {
-        const present = journal.count(n);
-        present.onsuccess = () => {
-          if (present.result === 0) journal.add(text, n);
-        };
-      }
+      const add = (): void => {
+        journal.add(text, n);
+        if (pages) writePages(tx.objectStore(PAGES), pages);
+      };
+      if (!again) return add();
+      const present = journal.count(n);
+      present.onsuccess = () => {
+        if (present.result === 0) add();
+      };
     });
+  }
+
+  async read(pages: readonly number[]): Promise<(Page | undefined)[]> {
+    const found = new Array<Page | undefined>(pages.length).fill(undefined);
+    await this.#guarded([META, PAGES], { mode: "readonly" }, (tx, again) => {
+      // Damaged is what cannot be read through a new handle either.
+      readPages(tx.objectStore(PAGES), pages, { found, spare: again });
+    });
+    return found;
   }
 
   checkpoint({ rows, dropUpTo }: Slice): Promise<void> {
@@ -102,14 +159,21 @@ class IndexedDbJournal implements Journal {
   }
 
   async dropReserve(): Promise<boolean> {
-    if (!(await this.#hasReserve(await this.#open()))) return false;
+    if (!(await this.#hasReserve())) return false;
     await this.#write([META], "relaxed", (tx) => {
       tx.objectStore(META).delete(RESERVE);
     });
+    await compact(this.#options.space);
     return true;
   }
 
-  async takeReserve(): Promise<void> {
+  async compact(): Promise<void> {
+    const { space } = this.#options;
+    await prepareCompaction(space);
+    await compact(space);
+  }
+
+  async takeReserve(): Promise<boolean> {
     // Random, because the database compresses what it can.
     const bytes = new Uint8Array(RESERVE_BYTES);
     for (let i = 0; i < RESERVE_BYTES; i += 65_536) crypto.getRandomValues(bytes.subarray(i, i + 65_536));
@@ -117,20 +181,75 @@ class IndexedDbJournal implements Journal {
       await this.#write([META], "relaxed", (tx) => {
         tx.objectStore(META).put(bytes, RESERVE);
       });
+      await prepareCompaction(this.#options.space);
+      return true;
     } catch (error) {
-      if (!(error instanceof TabloomError && error.code === "QUOTA")) throw error;
+      if (error instanceof TabloomError && error.code === "QUOTA") return false;
+      throw error;
+    }
+  }
+
+  async probe(): Promise<void> {
+    if (this.#closed || this.#gone || !this.durable) return;
+    try {
+      await this.#guarded([META], { mode: "readonly" }, () => {});
+    } catch (error) {
+      await this.#letGo(storageError(error));
     }
   }
 
   close(): void {
     this.#closed = true;
-    this.#dexie?.close();
-    this.#dexie = undefined;
+    this.#database.close();
   }
 
-  async #hasReserve(handle: IDBDatabase): Promise<boolean> {
+  // --- The handle -------------------------------------------------------------------------------------------------
+
+  async #handle(): Promise<IDBDatabase> {
+    if (this.#gone) throw this.#gone;
+    if (this.#closed) throw new TabloomError("STORAGE", "the database is closed");
+    return this.#database.handle();
+  }
+
+  /** Takes no more writes, lets the handle go, and says so when what was under way is done. */
+  async #letGo(reason: TabloomError): Promise<void> {
+    if (this.#closed || this.#gone) return;
+    this.#gone = reason;
+    this.#database.close();
+    await Promise.race([Promise.allSettled(this.#underWay.values()), pause(DRAIN_WITHIN_MS)]);
+    if (!this.#closed) this.#options.onGone?.(reason);
+  }
+
+  // --- Transactions -----------------------------------------------------------------------------------------------
+
+  /** A full disk may have no room even for this: the reserve is there to give it some. */
+  async #takeOwnership(handle: IDBDatabase): Promise<string> {
+    let lineage = randomText(16);
+    const take = (): Promise<void> =>
+      this.#transact(handle, [META], { durability: "relaxed" }, (tx) => {
+        const meta = tx.objectStore(META);
+        meta.put(this.#options.epoch, OWNER);
+        const found = meta.get(LINEAGE);
+        found.onsuccess = () => {
+          if (found.result === undefined) meta.put(lineage, LINEAGE);
+          else lineage = found.result as string;
+        };
+      });
+    try {
+      await take();
+    } catch (error) {
+      if (!isQuota(error)) throw error;
+      await this.#transact(handle, [META], { durability: "relaxed" }, (tx) => {
+        tx.objectStore(META).delete(RESERVE);
+      });
+      await take();
+    }
+    return lineage;
+  }
+
+  async #hasReserve(): Promise<boolean> {
     let found = 0;
-    await transact(handle, [META], "relaxed", (tx) => {
+    await this.#guarded([META], { mode: "readonly" }, (tx) => {
       const count = tx.objectStore(META).count(RESERVE);
       count.onsuccess = () => {
         found = count.result;
@@ -139,55 +258,75 @@ class IndexedDbJournal implements Journal {
     return found > 0;
   }
 
-  async #open(): Promise<IDBDatabase> {
-    if (this.#closed) throw new TabloomError("STORAGE", "the database is closed");
-    if (!this.#dexie) {
-      const dexie = new Dexie(names.database(this.#options.space), { autoOpen: false });
-      dexie.version(SCHEMA).stores({ [META]: "", [JOURNAL]: "", [ROWS]: "" });
-      await dexie.open();
-      dexie.on("versionchange", (event) => {
-        this.#forget();
-        this.#options.onGone?.(event.newVersion === null ? "deleted" : "versionchange");
-      });
-      this.#dexie = dexie;
-    }
-    return this.#dexie.backendDB();
-  }
-
-  #forget(): void {
-    this.#dexie?.close();
-    this.#dexie = undefined;
-  }
-
-  /** A transaction that only the owner can make. A handle that the browser closed is opened again. */
-  async #write(
+  #write(
     stores: string[],
     durability: IDBTransactionDurability,
     fill: (tx: IDBTransaction, again: boolean) => void,
   ): Promise<void> {
+    return this.#guarded(stores, { durability }, fill);
+  }
+
+  /** A transaction that only the owner can make. A handle that the browser closed, or that is silent, is opened again. */
+  async #guarded(
+    stores: string[],
+    options: TransactionOptions,
+    fill: (tx: IDBTransaction, again: boolean) => void,
+  ): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const handle = await this.#open();
-        await transact(handle, stores, durability, (tx) => {
-          const owner = tx.objectStore(META).get(OWNER);
-          const again = attempt > 0;
-          owner.onsuccess = () => {
-            if (owner.result !== this.#options.epoch)
-              abort(tx, new TabloomError("FENCED", "another hub owns this space"));
-            // Everything is asked for already: no need to wait for the answers before the commit.
-            else if (!again) tx.commit();
-          };
-          fill(tx, again);
-        });
-        return;
+        const again = attempt > 0;
+        const done = this.#handle().then((handle) =>
+          this.#transact(handle, stores, options, (tx) => {
+            const owner = tx.objectStore(META).get(OWNER);
+            owner.onsuccess = () => {
+              if (owner.result === undefined) abort(tx, deleted());
+              else if (owner.result !== this.#options.epoch) abort(tx, fenced());
+              // Everything is asked for already: no need to wait for the answers before the commit.
+              else if (!again) tx.commit();
+            };
+            fill(tx, again);
+          }),
+        );
+        return await inTime(done, ANSWER_WITHIN_MS * 2 ** attempt);
       } catch (error) {
         if (error instanceof TabloomError || attempt >= REOPEN_TRIES || this.#closed) throw storageError(error);
-        if (isQuota(error)) throw new TabloomError("QUOTA", "the origin's storage is full", { cause: error });
-        this.#forget();
-        await new Promise((resolve) => setTimeout(resolve, REOPEN_DELAY_MS * 2 ** attempt));
+        if (isQuota(error)) throw storageError(error);
+        this.#database.close();
+        await pause(REOPEN_DELAY_MS * 2 ** attempt);
       }
     }
   }
+
+  /** Resolves when the transaction is complete: only then is anything in it acknowledged. */
+  #transact(
+    handle: IDBDatabase,
+    stores: string[],
+    { mode = "readwrite", durability = "default" }: TransactionOptions,
+    fill: (tx: IDBTransaction) => void,
+  ): Promise<void> {
+    let stopWaiting!: () => void;
+    const done = new Promise<void>((resolve, reject) => {
+      stopWaiting = () => reject(silence());
+      const tx = handle.transaction(stores, mode, { durability });
+      tx.oncomplete = () => resolve();
+      tx.onabort = () => reject(abortReasons.get(tx) ?? tx.error ?? new DOMException("aborted", "AbortError"));
+      try {
+        fill(tx);
+      } catch (error) {
+        reject(error);
+        tx.abort();
+      }
+    });
+    this.#underWay.set(stopWaiting, done);
+    const forget = (): void => void this.#underWay.delete(stopWaiting);
+    done.then(forget, forget);
+    return done;
+  }
+}
+
+interface TransactionOptions {
+  mode?: IDBTransactionMode;
+  durability?: IDBTransactionDurability;
 }
 
 const abortReasons = new WeakMap<IDBTransaction, TabloomError>();
@@ -195,51 +334,6 @@ const abortReasons = new WeakMap<IDBTransaction, TabloomError>();
 function abort(tx: IDBTransaction, reason: TabloomError): void {
   abortReasons.set(tx, reason);
   tx.abort();
-}
-
-/** Resolves when the transaction is complete: only then is anything in it acknowledged. */
-function transact(
-  handle: IDBDatabase,
-  stores: string[],
-  durability: IDBTransactionDurability,
-  fill: (tx: IDBTransaction) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const tx = handle.transaction(stores, "readwrite", { durability });
-    tx.oncomplete = () => resolve();
-    tx.onabort = () => reject(abortReasons.get(tx) ?? tx.error ?? new DOMException("aborted", "AbortError"));
-    try {
-      fill(tx);
-    } catch (error) {
-      reject(error);
-      tx.abort();
-    }
-  });
-}
-
-async function eachPage(
-  handle: IDBDatabase,
-  store: string,
-  visit: (keys: IDBValidKey[], texts: string[]) => void,
-): Promise<void> {
-  let range: IDBKeyRange | null = null;
-  for (;;) {
-    const [keys, texts] = await new Promise<[IDBValidKey[], string[]]>((resolve, reject) => {
-      const tx = handle.transaction(store, "readonly");
-      const keyRequest = tx.objectStore(store).getAllKeys(range, LOAD_PAGE);
-      const textRequest = tx.objectStore(store).getAll(range, LOAD_PAGE) as IDBRequest<string[]>;
-      tx.oncomplete = () => resolve([keyRequest.result, textRequest.result]);
-      tx.onabort = () => reject(tx.error ?? new DOMException("aborted", "AbortError"));
-    });
-    visit(keys, texts);
-    if (keys.length < LOAD_PAGE) return;
-    range = IDBKeyRange.lowerBound(keys[keys.length - 1]!, true);
-  }
-}
-
-/** One parse for a page costs half of one parse per row. */
-function parseAll(texts: string[]): Json[] {
-  return JSON.parse(`[${texts.join(",")}]`) as Json[];
 }
 
 function encodeRow([key, value]: Row): readonly [string, Json?] {
@@ -254,4 +348,24 @@ function storageError(error: unknown): TabloomError {
   if (error instanceof TabloomError) return error;
   if (isQuota(error)) return new TabloomError("QUOTA", "the origin's storage is full", { cause: error });
   return new TabloomError("STORAGE", `the browser's storage failed: ${String(error)}`, { cause: error });
+}
+
+const deleted = (): TabloomError => new TabloomError("STORAGE", "the site's data was deleted");
+const wanted = (): TabloomError => new TabloomError("VERSION", "another build changes the layout of the storage");
+const fenced = (): TabloomError => new TabloomError("FENCED", "another hub owns this space");
+
+const silence = (): DOMException => new DOMException("the storage does not answer", "UnknownError");
+
+async function inTime(done: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(silence()), ms)));
+  try {
+    await Promise.race([done, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -4,11 +4,12 @@ import type { Journal } from "./journal.js";
 export function createMemoryJournal(): Journal {
   return {
     durable: false,
-    load: async () => ({ rows: new Map(), tail: new Map(), last: 0 }),
+    load: async () => ({ rows: new Map(), tail: new Map(), last: 0, lineage: "" }),
     append: async () => {},
+    read: async () => [],
     checkpoint: async () => {},
     dropReserve: async () => false,
-    takeReserve: async () => {},
+    takeReserve: async () => true,
     close() {},
   };
 }

@@ -1,5 +1,5 @@
 import { TabloomError } from "../protocol/errors.js";
-import type { Checkpointer } from "../store/checkpointer.js";
+import type { Checkpointer, Room } from "../store/checkpointer.js";
 import type { Journal } from "../store/journal.js";
 import type { Committer } from "./committer.js";
 
@@ -16,6 +16,8 @@ export class Checkpoints {
   readonly #committer: Committer;
   #committedAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** For rows, as the last run found it. */
+  #room: Room = "plenty";
   #closed = false;
 
   constructor(journal: Journal, checkpointer: Checkpointer, committer: Committer) {
@@ -50,11 +52,13 @@ export class Checkpoints {
   async #run(): Promise<void> {
     if (this.#closed || !this.#journal.durable) return;
     try {
-      await this.#checkpointer.run(() => this.#breathe());
-      if (this.#committer.takeRoomAgain()) await this.#journal.takeReserve();
+      await this.#checkpointer.run(() => this.#breathe(), this.#committer.full ? "none" : this.#room);
+      this.#room = this.#committer.full ? "scarce" : "plenty";
+      await this.#committer.takeRoomAgain();
       // What became dirty meanwhile has no other run coming.
-      if (this.#checkpointer.backlog > 0) this.soon();
+      if (this.#checkpointer.backlog > 0 && !this.#committer.full) this.soon();
     } catch (error) {
+      if (error instanceof TabloomError && error.code === "QUOTA") this.#room = "scarce";
       // The journal still has everything; the next commit tries again. Ownership lost shows there, too.
       if (!(error instanceof TabloomError)) reportError(error);
     }

@@ -16,7 +16,9 @@ import type { Checkpointer } from "../store/checkpointer.js";
 import type { Journal } from "../store/journal.js";
 
 const PROBE_AFTER_MS = 1000;
-const MAKE_ROOM_TRIES = 2;
+const MAKE_ROOM_TRIES = 3;
+/** What was freed counts only when the browser has looked again. */
+const ROOM_COUNTS_AFTER_MS = 200;
 
 export interface CommitterOptions {
   space: Space;
@@ -51,6 +53,7 @@ export class Committer {
   #last: number;
   #recovering = false;
   #stopped = false;
+  #draining = false;
   /** Since when the disk is full, or the last probe; undefined when it is not. */
   #fullSince: number | undefined;
   /** Appends that failed one after the other. */
@@ -78,6 +81,11 @@ export class Committer {
     return this.#fullSince === undefined ? now : Math.min(this.#fullSince, now) + PROBE_AFTER_MS;
   }
 
+  /** Whether the disk was full when it was last tried. */
+  get full(): boolean {
+    return this.#fullSince !== undefined;
+  }
+
   /** Whether this call will run when those that were undone did. */
   defers(call: Call): boolean {
     if (this.#recovering) this.#deferred.push(call);
@@ -88,17 +96,21 @@ export class Committer {
     return this.#inFlight !== undefined || this.#recovering;
   }
 
-  /** Whether the reserve should be taken again: once after each full disk. */
-  takeRoomAgain(): boolean {
-    const again = this.#roomAgain;
-    this.#roomAgain = false;
-    return again;
+  /** Takes the reserve again after a full disk, as soon as there is room for it. */
+  async takeRoomAgain(): Promise<void> {
+    if (this.#roomAgain) this.#roomAgain = !(await this.#options.journal.takeReserve());
   }
 
   /** When the append in flight is done: the time for something else to use the disk. */
   appendDone(): Promise<void> {
     if (this.#stopped || !this.#inFlight) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Starts nothing any more; resolves when what was started is done and answered. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    return this.appendDone();
   }
 
   stop(): void {
@@ -125,7 +137,7 @@ export class Committer {
 
   #start(): void {
     const { space, journal, takeSessionRows } = this.#options;
-    if (space.turn.empty) return;
+    if (space.turn.empty || this.#draining) return;
     const turn = space.take();
     const writes = turn.writes();
     for (const write of takeSessionRows(turn)) writes.set(write.key, write);
@@ -133,7 +145,7 @@ export class Committer {
     this.#held = this.#heldNext;
     this.#heldNext = { settled: [], announced: [] };
     const rows = Array.from(writes.values(), ({ key, value }) => [key, value] as const);
-    journal.append({ n: this.#last + 1, rows, strict: turn.strict }).then(
+    journal.append({ n: this.#last + 1, rows, strict: turn.strict, pages: turn.pages }).then(
       () => this.#committed(),
       (error: unknown) => this.#failed(error as TabloomError),
     );
@@ -185,13 +197,19 @@ export class Committer {
   }
 
   /**
-   * Makes room, first from the reserve, then by a checkpoint that deletes first; then runs again what does not grow.
+   * Makes room, first from the reserve, then by a checkpoint that only deletes; then runs again what does not grow.
    * If even that found no room, it is refused as well: nobody waits for a disk that stays full.
    */
   async #recover(turns: Turn[], undone: Call[], error: TabloomError): Promise<void> {
     const { space, journal, checkpointer, runAgain, refuse, takeOrphans, settle, now } = this.#options;
     try {
-      if (!(await journal.dropReserve())) await checkpointer.run(() => Promise.resolve(), true);
+      if (!(await journal.dropReserve())) {
+        // Before it, for the little that it writes; after it, for what it lets go.
+        await journal.compact?.();
+        await checkpointer.run(() => Promise.resolve(), "none").catch(() => {});
+        await journal.compact?.();
+        if (this.#failures > 1) await pause(ROOM_COUNTS_AFTER_MS * this.#failures);
+      }
     } catch {
       // No room for a checkpoint either: the next append will tell.
     }
@@ -206,6 +224,10 @@ export class Committer {
     this.#recovering = false;
     settle();
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function grows(turn: Turn): boolean {

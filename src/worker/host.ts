@@ -1,20 +1,22 @@
 import { type Announced, type Settled, noneOf } from "../engine/call.js";
 import { Space } from "../engine/space.js";
 import { traceOf } from "../engine/trace.js";
-import type { Turn, Write } from "../engine/turn.js";
 import type { Body, OpenBody } from "../protocol/commands.js";
 import { TabloomError } from "../protocol/errors.js";
-import type { CallFrame, HelloFrame, HubStatus, WireCall } from "../protocol/frames.js";
-import type { Json } from "../protocol/json.js";
+import type { CallFrame, GoodbyeFrame, HelloFrame, HubStatus, Welcome, WireCall } from "../protocol/frames.js";
 import { Checkpointer } from "../store/checkpointer.js";
 import type { Journal } from "../store/journal.js";
 import { Alarm } from "./alarm.js";
 import { Checkpoints } from "./checkpoints.js";
 import { Committer } from "./committer.js";
 import { FanOut } from "./fan-out.js";
-import { Liveness } from "./liveness.js";
+import { type Liveness, createLiveness } from "./liveness.js";
+import { Outbox } from "./outbox.js";
+import { epochError, forgottenError, quotaError } from "./refusals.js";
 import { Regroup } from "./regroup.js";
-import { type Exchange, type HubCall, Session, leavesNoTrace, parseSessionRow } from "./session.js";
+import { type Exchange, type HubCall, takesEffectOnce } from "./hub-call.js";
+import type { Session } from "./session.js";
+import { type ParkingLimits, Sessions } from "./sessions.js";
 
 export interface HostOptions {
   space: string;
@@ -22,7 +24,9 @@ export interface HostOptions {
   journal: Journal;
   /** The memory of this host is void; a new one must load. */
   onLost(error: TabloomError): void;
+  /** A tab came, left or died; called in the same task. */
   onTabs(): void;
+  parking?: Partial<ParkingLimits>;
 }
 
 /** One epoch of a hub: the space in memory, the tabs in touch, and the journal that makes it last. */
@@ -30,20 +34,16 @@ export class Host {
   readonly epoch: string;
   readonly #options: HostOptions;
   readonly #space = new Space();
-  readonly #sessions = new Map<string, Session>();
-  readonly #listeners = new Map<string, number>();
+  readonly #sessions: Sessions;
   readonly #alarm = new Alarm(() => this.#wake());
   readonly #liveness: Liveness;
   readonly #regroup = new Regroup((held) => this.#regrouped(held));
   readonly #fanOut: FanOut;
   readonly #checkpointer: Checkpointer;
+  readonly #outbox: Outbox;
   #committer!: Committer;
-  /** Sessions whose rows are in the append in flight, their calls in it, and rows of sessions that ended. */
-  #taking: Session[] = [];
-  #noting: HubCall[] = [];
-  #removals: Write[] = [];
-  #removing: Write[] = [];
   #checkpoints!: Checkpoints;
+  #lineage: string | undefined;
   #clockOffset = 0;
   #testClock = false;
   #closed = false;
@@ -52,20 +52,40 @@ export class Host {
     this.#options = options;
     this.epoch = options.epoch;
     this.#checkpointer = new Checkpointer(options.journal);
+    this.#outbox = new Outbox({
+      space: this.#space,
+      journal: options.journal,
+      now: () => this.#now(),
+      release: (settled, announced) => this.#release(settled, announced),
+      mayRun: (call) => this.#mayRun(call as HubCall) && !this.#committer.defers(call),
+      settle: () => this.#settle(),
+      onLost: options.onLost,
+    });
     this.#fanOut = new FanOut(options.space, options.epoch);
-    this.#liveness = new Liveness(options.space, (tab) => this.#end(tab, true));
+    this.#liveness = createLiveness(options.space, (tab) => this.#died(tab));
+    this.#sessions = new Sessions(this.#space, options.parking);
   }
 
   get tabs(): number {
-    let present = 0;
-    for (const session of this.#sessions.values()) if (session.present && !session.own) present++;
-    return present;
+    return this.#sessions.present;
+  }
+
+  /** Names the data; another one than before: everything was deleted in between. "" when nothing is kept. */
+  get lineage(): string | undefined {
+    return this.#lineage;
+  }
+
+  /** Whether the storage still answers: one that is lost ends this host. */
+  probe(): void {
+    void this.#options.journal.probe?.();
   }
 
   /** Takes ownership of the storage and rebuilds what was there. */
   async load(): Promise<void> {
     const { journal } = this.#options;
     const loaded = await journal.load();
+    this.#lineage = loaded.lineage;
+    this.#space.durable = journal.durable;
     const { rows, last } = loaded;
     this.#committer = new Committer({
       space: this.#space,
@@ -73,9 +93,9 @@ export class Host {
       checkpointer: this.#checkpointer,
       last,
       now: () => this.#now(),
-      takeSessionRows: (turn) => this.#takeSessionRows(turn),
-      sessionRowsSettled: (committed) => this.#sessionRowsSettled(committed),
-      release: (settled, announced) => this.#release(settled, announced),
+      takeSessionRows: (turn) => this.#sessions.takeRows(turn),
+      sessionRowsSettled: (committed) => this.#sessions.rowsSettled(committed),
+      release: (settled, announced) => this.#outbox.release(settled, announced),
       runAgain: (call) => this.#runAgain(call as HubCall),
       refuse: (call, error) => this.#refuse(call as HubCall, error),
       takeOrphans: () => this.#takeOrphans(),
@@ -85,29 +105,45 @@ export class Host {
     this.#checkpoints = new Checkpoints(journal, this.#checkpointer, this.#committer);
     this.#checkpointer.seed(loaded);
     for (const owner of this.#space.restore(rows)) this.#liveness.watch(owner);
-    this.#restoreSessions(rows);
-    for (const tab of await this.#regroup.begin(this.#options.space)) this.#liveness.watch(tab);
-    this.#alarm.set(this.#space.dueAt(), this.#now());
+    this.#sessions.restore(rows);
+    const living = await this.#regroup.begin(this.#options.space);
+    for (const tab of living) this.#liveness.watch(tab);
+    this.#sessions.parkAllBut(living, this.#ticks());
+    this.#setAlarm();
     this.#checkpoints.soon();
   }
 
-  hello(frame: HelloFrame): void {
+  /** Admits a tab, unless this incarnation of it is over. */
+  hello(frame: HelloFrame): Pick<Welcome, "known" | "forgotten" | "ended"> {
+    const { tab } = frame;
+    if (this.#sessions.hasEnded(tab)) return { known: false, ended: true };
     this.#testClock ||= frame.testClock === true;
-    const session = this.#session(frame.tab);
-    session.present = true;
-    session.own = frame.own === true;
-    this.#liveness.watch(frame.tab);
-    this.#regroup.greeted(frame.tab);
+    const earlier = this.#sessions.current(tab);
+    const known = earlier?.id === tab;
+    // Its lock may fall later than its next incarnation comes.
+    if (!known && earlier?.present) this.#leave(earlier.id, false);
+    const session = this.#sessions.arrive(frame);
+    this.#outbox.limit(frame);
+    this.#liveness.watch(tab);
+    this.#regroup.greeted(tab);
     this.#options.onTabs();
+    const forgotten = session.forgotten && (known || earlier === undefined);
+    return { known, ...(forgotten ? { forgotten } : {}) };
+  }
+
+  /** A sign of life. */
+  beat(tab: string): void {
+    this.#liveness.beat(tab);
   }
 
   knows(tab: string): boolean {
-    return this.#sessions.get(tab)?.present === true;
+    return this.#sessions.find(tab) !== undefined;
   }
 
   /** Runs a frame's calls; resolves with the first answers among them. */
   receive(frame: CallFrame): Promise<string> {
-    const session = this.#sessions.get(frame.tab)!;
+    const session = this.#sessions.find(frame.tab)!;
+    this.#liveness.beat(frame.tab);
     return new Promise((resolve) => {
       const exchange: Exchange = { open: true, replies: [], resolve };
       session.settleBelow(frame.below, frame.waiting ?? []);
@@ -115,8 +151,11 @@ export class Host {
       for (const call of frame.calls) this.#receiveCall(session, call, { exchange, now, lost: frame.lost ?? 0 });
       for (const seq of frame.cancel ?? []) {
         const call = session.find(seq);
-        if (call && this.#regroup.cancel(call)) this.#space.settle(call, noneOf(call));
-        else if (call) this.#space.cancel(call, now, true);
+        if (call === undefined) continue;
+        if (this.#regroup.cancel(call)) this.#space.settle(call, noneOf(call));
+        else this.#space.cancel(call, now, true);
+        // It may run yet, or again after an undo: then it does not wait.
+        call.waitUntil = 0;
       }
       if (!frame.untold) this.#regroup.heard(frame.tab);
       this.#settle();
@@ -127,13 +166,19 @@ export class Host {
   }
 
   pull(tab: string): Promise<string> {
-    return this.#sessions.get(tab)!.pull(this.epoch);
+    return this.#sessions.find(tab)!.pull(this.epoch);
   }
 
-  /** The tab leaves by its own will: what it held goes back as if it had not been taken. */
-  goodbye(tab: string): void {
-    this.#liveness.unwatch(tab);
-    this.#end(tab, false);
+  /**
+   * The tab leaves by its own will: what it held goes back as if it had not been taken. All that is done at once; what
+   * `onTabs` does, too. Returns whether it was in touch until now.
+   */
+  goodbye({ tab, park }: GoodbyeFrame): boolean {
+    const session = this.#sessions.current(tab);
+    const left = this.#leave(tab, false);
+    if (session && !session.present && !park) this.#sessions.remove(session);
+    if (left) this.#options.onTabs();
+    return left;
   }
 
   advanceClock(ms: number): void {
@@ -143,10 +188,18 @@ export class Host {
   }
 
   tellStatus(status: HubStatus): void {
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#sessions) {
+      if (!session.present) continue;
       session.tell(status);
       session.flush(undefined, this.epoch);
     }
+  }
+
+  /** Runs nothing any more; resolves when what is being committed is, and is answered. To be closed next. */
+  drain(): Promise<void> {
+    this.#alarm.clear();
+    this.#checkpoints.close();
+    return this.#committer.drain();
   }
 
   /** Stops at once: nothing more is answered, tabs are told to say hello again. */
@@ -154,13 +207,14 @@ export class Host {
     if (this.#closed) return;
     this.#closed = true;
     (this.#committer as Committer | undefined)?.stop();
+    this.#outbox.stop();
     this.#alarm.clear();
     (this.#checkpoints as Checkpoints | undefined)?.close();
     this.#liveness.close();
     this.#regroup.close();
     this.#fanOut.close();
     this.#options.journal.close();
-    for (const session of this.#sessions.values()) session.reset(this.epoch);
+    for (const session of this.#sessions) session.reset(this.epoch);
   }
 
   // --- Calls ------------------------------------------------------------------------------------------------------
@@ -175,17 +229,18 @@ export class Host {
       if (op === "instance.open") return this.#open(session, { seq, ref, body: body as OpenBody }, exchange, now);
       const call = this.#makeCall(session, [seq, ref, op, body], exchange, now);
       if (op === "instance.listen") {
-        this.#listen(session, call.instance.key, (body as Body<"instance.listen">).on);
+        this.#fanOut.listen(session.listening, call.instance.key, (body as Body<"instance.listen">).on);
         session.answer(call, { ok: true, value: null }, this.#space);
         return;
       }
-      const earlier = session.recall(call, this.#space);
+      const earlier = session.rows.recall(call, this.#space);
       if (earlier) {
         // It is on disk already.
         call.noted = true;
         session.answer(call, earlier, this.#space);
-      } else if (seq <= lost && leavesNoTrace(call)) {
-        session.answer(call, { ok: false, error: epochError(op) }, this.#space);
+      } else if (seq <= lost && takesEffectOnce(call) && (session.forgotten || call.instance.durability === "memory")) {
+        const error = session.forgotten ? forgottenError(op) : epochError(op);
+        session.answer(call, { ok: false, error }, this.#space);
       } else if (this.#committer.refuses(op, now)) {
         session.answer(call, { ok: false, error: quotaError() }, this.#space);
       } else if (!this.#regroup.holds(call) && !this.#committer.defers(call)) this.#space.run(call, now);
@@ -219,7 +274,7 @@ export class Host {
   ): HubCall {
     const waitMs = (body as { waitMs?: number }).waitMs ?? 0;
     const call: HubCall = {
-      owner: session.tab,
+      owner: session.id,
       seq,
       op,
       body,
@@ -237,11 +292,17 @@ export class Host {
   }
 
   #runAgain(call: HubCall): void {
-    // Nobody waits for it: what it claims would be held by a tab that is gone, or that has its answer already.
-    if (call.reply || !this.#sessions.has(call.owner)) return;
+    if (!this.#mayRun(call)) return;
     if (call.instance.gone) call.session.answer(call, { ok: false, error: quotaError() }, this.#space);
     else this.#space.run(call, this.#now());
     call.session.flush(call.exchange, this.epoch);
+  }
+
+  /** Not for who is gone, or has its answer: what it claims would be held by nobody. Such a call is forgotten. */
+  #mayRun(call: HubCall): boolean {
+    if (!call.reply && call.owner === call.session.id) return true;
+    call.session.forget(call);
+    return false;
   }
 
   #regrouped(held: HubCall[]): void {
@@ -258,20 +319,9 @@ export class Host {
   }
 
   #takeOrphans(): HubCall[] {
-    const orphans = [...this.#sessions.values()]
-      .flatMap((session) => session.parked())
-      .filter(({ instance }) => instance.gone);
+    const orphans = [...this.#sessions].flatMap((session) => session.parked()).filter(({ instance }) => instance.gone);
     for (const call of orphans) this.#space.cancel(call, this.#now(), false);
     return orphans;
-  }
-
-  #listen(session: Session, key: string, on: boolean): void {
-    if (session.listening.has(key) === on) return;
-    if (on) session.listening.add(key);
-    else session.listening.delete(key);
-    const count = (this.#listeners.get(key) ?? 0) + (on ? 1 : -1);
-    if (count > 0) this.#listeners.set(key, count);
-    else this.#listeners.delete(key);
   }
 
   // --- Time, commits, answers -------------------------------------------------------------------------------------
@@ -280,8 +330,14 @@ export class Host {
     return Date.now() + this.#clockOffset;
   }
 
+  /** A clock that does not step, for what must not be forgotten too early. */
+  #ticks(): number {
+    return performance.now() + this.#clockOffset;
+  }
+
   #wake(): void {
     this.#space.wake(this.#now());
+    this.#sessions.sweep(this.#ticks());
     this.#settle();
   }
 
@@ -289,8 +345,13 @@ export class Host {
   #settle(): void {
     if (this.#closed) return;
     this.#committer.flush();
+    this.#setAlarm();
+  }
+
+  #setAlarm(): void {
     const now = this.#now();
     this.#alarm.set(Math.max(this.#space.dueAt(), this.#committer.restsUntil(now)), now);
+    this.#alarm.set(now + this.#sessions.dueAt() - this.#ticks(), now);
   }
 
   #release(settled: Settled[], announced: Announced[]): void {
@@ -301,77 +362,34 @@ export class Host {
       exchanges.set(exchange, session);
     }
     for (const [exchange, session] of exchanges) session.flush(exchange, this.epoch);
-    if (this.#listeners.has("")) announced = [...announced, ...traceOf(settled, announced, this.#now())];
-    if (announced.length > 0) this.#fanOut.announce(announced, (key) => this.#listeners.has(key));
+    if (this.#fanOut.hears("")) announced = [...announced, ...traceOf(settled, announced, this.#now())];
+    if (announced.length > 0) this.#fanOut.announce(announced);
     this.#checkpoints.committed();
-  }
-
-  #takeSessionRows(turn: Turn): Write[] {
-    const sessions = new Set<Session>();
-    for (const { call, outcome } of turn.ran) {
-      const { session } = call as HubCall;
-      // The rows of a tab that has left are on their way out.
-      if (this.#sessions.get(session.tab) !== session) continue;
-      session.note(call as HubCall, outcome, this.#space);
-      sessions.add(session);
-    }
-    this.#noting = turn.ran.map(({ call }) => call as HubCall);
-    this.#taking = [...sessions];
-    this.#removing = this.#removals;
-    this.#removals = [];
-    return [...this.#taking.flatMap((session) => session.takeRows()), ...this.#removing];
-  }
-
-  #sessionRowsSettled(committed: boolean): void {
-    for (const session of this.#taking) session.rowsSettled(committed);
-    if (!committed) {
-      this.#removals = [...this.#removing, ...this.#removals];
-      // What each of them comes to next, a refusal too, is what must be kept.
-      for (const call of this.#noting) call.noted = false;
-    }
-    this.#noting = [];
-    this.#taking = [];
-    this.#removing = [];
   }
 
   // --- Tabs -------------------------------------------------------------------------------------------------------
 
-  #end(tab: string, died: boolean): void {
-    const session = this.#sessions.get(tab);
+  #died(tab: string): void {
+    if (this.#leave(tab, true)) this.#options.onTabs();
+  }
+
+  /** One incarnation of a tab is over; its next one may come. Returns whether it was in touch. */
+  #leave(tab: string, died: boolean): boolean {
+    this.#liveness.unwatch(tab);
+    const session = this.#sessions.current(tab);
+    const present = session?.id === tab;
     const now = this.#now();
-    if (session) {
+    if (present) {
       for (const call of session.parked()) this.#space.cancel(call, now, false);
-      for (const key of [...session.listening]) this.#listen(session, key, false);
-      this.#removals.push(...session.removalRows());
-      this.#sessions.delete(tab);
+      for (const key of [...session.listening]) this.#fanOut.listen(session.listening, key, false);
+      // If it is not dead after all, it must come as another.
+      if (died) session.reset(this.epoch);
     }
+    // Not in touch with this hub: known from an earlier one, and waited for until now.
+    if (session && (present || !session.present)) this.#sessions.park(session, this.#ticks());
     this.#space.release({ owner: tab, died }, now);
     this.#regroup.drop(tab);
     this.#settle();
-    if (session?.present) this.#options.onTabs();
+    return present;
   }
-
-  #session(tab: string): Session {
-    let session = this.#sessions.get(tab);
-    if (session === undefined) this.#sessions.set(tab, (session = new Session(tab)));
-    return session;
-  }
-
-  #restoreSessions(rows: Map<string, Json>): void {
-    for (const [key, value] of rows) {
-      const parsed = key.charCodeAt(0) === 48 ? parseSessionRow(key) : undefined;
-      if (parsed === undefined) continue;
-      this.#session(parsed.tab).restoreRow(parsed.seq, value);
-      // If it lives it says hello; if not, its lock falls to us.
-      this.#liveness.watch(parsed.tab);
-    }
-  }
-}
-
-function quotaError(): TabloomError {
-  return new TabloomError("QUOTA", "the origin's storage is full");
-}
-
-function epochError(op: string): TabloomError {
-  return new TabloomError("EPOCH_CHANGED", `the hub died while ${op} was under way; its memory-only state is gone`);
 }

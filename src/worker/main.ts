@@ -1,12 +1,15 @@
+import { granted } from "../hosting/ownership.js";
 import type { HubFacade } from "../protocol/frames.js";
 import { parseWorkerName } from "../protocol/names.js";
 import { exposeHub } from "../transport/comlink.js";
 import { Hub } from "./hub.js";
 
-/** What the library needs of a SharedWorker's global scope; the DOM types describe a window. */
-interface SharedWorkerScope {
+/** What the library needs of a worker's global scope; the DOM types describe a window. */
+interface WorkerScope {
   readonly name: string;
-  addEventListener(type: "connect", listener: (event: MessageEvent) => void): void;
+  addEventListener(type: "connect" | "message", listener: (event: MessageEvent) => void): void;
+  postMessage(message: string): void;
+  close(): void;
 }
 
 export interface StartedHub {
@@ -16,14 +19,23 @@ export interface StartedHub {
 
 /** The hub of this worker; undefined elsewhere, so that importing is safe anywhere. */
 export function startHubHere(): StartedHub | undefined {
-  return "SharedWorkerGlobalScope" in globalThis ? startHub(globalThis as unknown as SharedWorkerScope) : undefined;
+  const scope = globalThis as unknown as WorkerScope;
+  if ("SharedWorkerGlobalScope" in globalThis) return startHub(scope, "connect");
+  // A dedicated worker is a hub only if an elected tab named it so: an app may import this in workers of its own.
+  if ("DedicatedWorkerGlobalScope" in globalThis && parseWorkerName(scope.name)) return startHub(scope, "message");
+  return undefined;
 }
 
-/** Starts the hub of the space that this worker's name says, and connects every tab that asks. */
-function startHub(scope: SharedWorkerScope): StartedHub {
+/** Starts the hub of the space that this worker's name says, and connects every port that it is given. */
+function startHub(scope: WorkerScope, portsCome: "connect" | "message"): StartedHub {
   const space = parseWorkerName(scope.name)?.space ?? "default";
-  const hub = new Hub(space);
-  scope.addEventListener("connect", (event) => {
+  // The tab of a dedicated worker owns the space already, and makes another worker when this one is through.
+  const end = (unfit?: Error): void => {
+    scope.postMessage(unfit?.message ?? "");
+    scope.close();
+  };
+  const hub = new Hub(portsCome === "connect" ? { space } : { space, claim: granted(end) });
+  scope.addEventListener(portsCome, (event) => {
     for (const port of event.ports) exposeHub(hub, port);
   });
   return { hub, space };

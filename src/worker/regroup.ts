@@ -1,6 +1,6 @@
 import type { CommandName } from "../protocol/commands.js";
 import { names } from "../protocol/names.js";
-import type { HubCall } from "./session.js";
+import type { HubCall } from "./hub-call.js";
 
 /** How long a new hub waits for tabs that live but do not say what they hold: they may be frozen. */
 const SILENT_MS = 500;
@@ -26,11 +26,13 @@ export class Regroup {
   /** Finds the tabs that live; returns them. */
   async begin(space: string): Promise<string[]> {
     const prefix = names.tabLock(space, "");
-    const { held = [] } = await navigator.locks.query();
+    // Without Web Locks nobody can tell which tabs live: all may be silent.
+    if (!navigator.locks) this.#unheard.add("");
+    const { held = [] } = (await navigator.locks?.query().catch(() => undefined)) ?? {};
     for (const { name } of held) if (name?.startsWith(prefix)) this.#unheard.add(name.slice(prefix.length));
     if (this.#unheard.size === 0) this.#finish();
     else this.#timer = setTimeout(() => this.#giveUp(), SILENT_MS);
-    return [...this.#unheard];
+    return [...this.#unheard].filter(Boolean);
   }
 
   greeted(tab: string): void {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Exchange, type HubCall, Session } from "./session.js";
+import type { Exchange, HubCall } from "./hub-call.js";
+import { Session } from "./session.js";
 
 const exchange = (): Exchange => ({ open: true, replies: [], resolve() {} });
 
@@ -33,5 +34,28 @@ describe("what a session remembers", () => {
     session.settleBelow(1000, [5]);
     expect(session.repeat(5, exchange())).toBe(false);
     expect(session.repeat(6, exchange())).toBe(true);
+  });
+});
+
+describe("a session whose tab has left", () => {
+  test("keeps what came of calls that have an effect once, until its tab needs it no more", () => {
+    const session = new Session("tab");
+    session.arrive("tab/1", 1, false);
+    for (const seq of [1, 2, 3, 4]) {
+      const op = seq === 3 ? "queue.claim" : "queue.ack";
+      session.remember({ seq, op, owner: "tab/1", reply: [seq, `of ${seq}`], exchange: exchange() } as HubCall);
+    }
+    session.leave();
+    expect(session.replies).toBe(3);
+    session.arrive("tab/2", 2, false);
+    session.settleBelow(2, []);
+    const again = exchange();
+    expect([1, 2, 3, 4].map((seq) => session.repeat(seq, again))).toEqual([true, true, false, true]);
+    expect(again.replies).toEqual([
+      [2, "of 2"],
+      [4, "of 4"],
+    ]);
+    session.settleBelow(5, []);
+    expect(session.replies).toBe(0);
   });
 });

@@ -1,47 +1,31 @@
-import type { Call, Outcome } from "../engine/call.js";
+import type { Outcome } from "../engine/call.js";
 import type { Instance } from "../engine/instance.js";
 import type { Space } from "../engine/space.js";
 import type { Write } from "../engine/turn.js";
 import type { OpenBody } from "../protocol/commands.js";
-import { commandTraits } from "../protocol/commands.js";
-import { type WireError, ValidationError, toWire } from "../protocol/errors.js";
+import { ValidationError } from "../protocol/errors.js";
 import { type HubStatus, type ReplyFrame, SPACE_REF, type WireReply } from "../protocol/frames.js";
-import type { Json } from "../protocol/json.js";
-
-/** A frame that was received, and the answers it gets back as the result of its own Comlink call. */
-export interface Exchange {
-  open: boolean;
-  readonly replies: WireReply[];
-  resolve(text: string): void;
-}
-
-export interface HubCall extends Call {
-  readonly session: Session;
-  exchange: Exchange;
-  reply: WireReply | undefined;
-  /** Its outcome is among those that the next commit keeps. */
-  noted: boolean;
-}
+import { type Exchange, type HubCall, takesEffectOnce } from "./hub-call.js";
+import { SessionRows, wireError } from "./session-rows.js";
 
 type Opened = { ok: true; body: OpenBody; instance: Instance } | { ok: false; error: unknown };
 
-/** What a call that ran in an earlier hub left behind. */
-type StoredReply = { value: Json } | { error: WireError };
-
-/** Rows of sessions belong to instance 0: `0s<tab>` the watermark, `0r<tab>#<seq>` a reply that cannot be recalled. */
-const APPLIED = "0s";
-const REPLY = "0r";
-
 /**
- * One tab at this hub: its numbers for instances, the calls it may ask about again, and how far its durable calls
- * have run (docs/decisions/0001, invariant 3).
+ * One tab at this hub, through all of its incarnations: its numbers for instances, the calls it may ask about again,
+ * and how far its durable calls have run (docs/decisions/0001, invariant 3; 0012).
  */
 export class Session {
-  readonly tab: string;
-  /** It said hello to this hub; otherwise it is known from the journal only. */
-  present = false;
+  /** Of the tab, without its incarnation. */
+  readonly name: string;
+  /** The tab's id while it is in touch; otherwise "": it sleeps, is dead, or is known from the journal only. */
+  id = "";
+  /** The last one that said hello to this hub. */
+  incarnation = 0;
+  /** It came back when nothing was known of its earlier incarnations any more. */
+  forgotten = false;
   /** Of the hub's own thread. */
   own = false;
+  readonly rows: SessionRows;
   listening = new Set<string>();
   /** The lowest sequence that the tab still waits for. */
   #below = 0;
@@ -49,25 +33,47 @@ export class Session {
   #waiting: ReadonlySet<number> = new Set();
   /** What this tab asked for, from there on. */
   readonly #calls = new Map<number, HubCall>();
+  /** What came of calls of earlier incarnations, of which the tab may not know. */
+  readonly #kept = new Map<number, WireReply>();
   readonly #opened = new Map<number, Opened>();
-  readonly #late: WireReply[] = [];
+  #late: WireReply[] = [];
   #pull: ((text: string) => void) | undefined;
   #status: HubStatus | undefined;
 
-  /** Durable calls up to here ran: in earlier hubs, on disk, now. */
-  #inherited = 0;
-  #journaled = 0;
-  /** On disk; also of a watermark that nothing raised yet, beside a stored refusal. */
-  #hasRow = false;
-  #applied = 0;
-  /** Replies that cannot be recalled: on disk, and since the last append. */
-  readonly #stored = new Map<number, StoredReply>();
-  #unusual = new Map<number, StoredReply>();
-  /** What the append in flight makes durable. */
-  #taken: { applied: number; unusual: Map<number, StoredReply>; forgotten: number[] } | undefined;
+  constructor(name: string) {
+    this.name = name;
+    this.rows = new SessionRows(name);
+  }
 
-  constructor(tab: string) {
-    this.tab = tab;
+  get present(): boolean {
+    return this.id !== "";
+  }
+
+  /** What it costs to remember it. */
+  get replies(): number {
+    return this.#calls.size + this.#kept.size + this.rows.size;
+  }
+
+  arrive(id: string, incarnation: number, own: boolean): void {
+    this.id = id;
+    this.incarnation = incarnation;
+    this.own = own;
+  }
+
+  /**
+   * The tab sleeps, or died. Of what its next incarnation may ask again, calls that have an effect once keep their
+   * outcome, also one that is still on its way to disk; the others run anew, for what they gave was released.
+   */
+  leave(): void {
+    this.id = "";
+    for (const call of this.#calls.values()) {
+      if (!takesEffectOnce(call)) this.#calls.delete(call.seq);
+      else if (call.reply) this.#keep(call);
+    }
+    this.#opened.clear();
+    this.#late = [];
+    this.#pull = undefined;
+    this.#status = undefined;
   }
 
   // --- Calls ------------------------------------------------------------------------------------------------------
@@ -79,7 +85,9 @@ export class Session {
     const waited = this.#waiting;
     this.#waiting = new Set(waiting);
     const forget = (seq: number): void => {
-      if (!this.#waiting.has(seq)) this.#calls.delete(seq);
+      if (this.#waiting.has(seq)) return;
+      this.#calls.delete(seq);
+      this.#kept.delete(seq);
     };
     waited.forEach(forget);
     if (settled === 0) return;
@@ -88,22 +96,35 @@ export class Session {
     } else {
       for (let seq = this.#below; seq < below; seq++) forget(seq);
     }
+    for (const seq of this.#kept.keys()) if (seq < below) forget(seq);
     this.#below = below;
-    for (const seq of this.#unusual.keys()) if (seq < below) this.#unusual.delete(seq);
+    this.rows.settleBelow(below);
   }
 
   /** A call that was received before: it is answered again, or when it settles. */
   repeat(seq: number, exchange: Exchange): boolean {
+    const kept = this.#kept.get(seq);
+    if (kept) exchange.replies.push(kept);
     const call = this.#calls.get(seq);
     // Below: settled long ago, a frame of an old connection.
-    if (call === undefined) return seq < this.#below && !this.#waiting.has(seq);
+    if (call === undefined) return kept !== undefined || (seq < this.#below && !this.#waiting.has(seq));
     call.exchange = exchange;
+    call.owner = this.id;
     if (call.reply) exchange.replies.push(call.reply);
     return true;
   }
 
+  takeRows(): Write[] {
+    return this.rows.take(this.#below);
+  }
+
   remember(call: HubCall): void {
     this.#calls.set(call.seq, call);
+  }
+
+  /** If it has no answer yet, it runs anew should the tab ask again. */
+  forget(call: HubCall): void {
+    if (!call.reply && this.#calls.get(call.seq) === call) this.#calls.delete(call.seq);
   }
 
   find(seq: number): HubCall | undefined {
@@ -114,15 +135,10 @@ export class Session {
     return [...this.#calls.values()].filter((call) => call.parkedIn !== undefined);
   }
 
-  /** The outcome of a durable call that an earlier hub ran; undefined when it did not run. */
-  recall(call: HubCall, space: Space): Outcome | undefined {
-    if (commandTraits[call.op].resend !== "once" || call.instance.durability === "memory") return undefined;
-    // A refusal may be stored above the watermark: it had no effect that would have raised it.
-    const stored = this.#stored.get(call.seq);
-    if (stored === undefined) {
-      return call.seq > this.#inherited ? undefined : { ok: true, value: space.recall(call) };
-    }
-    return "error" in stored ? { ok: false, error: stored.error } : { ok: true, value: stored.value };
+  #keep(call: HubCall): void {
+    if (this.#calls.get(call.seq) !== call) return;
+    this.#calls.delete(call.seq);
+    this.#kept.set(call.seq, call.reply!);
   }
 
   // --- Instances --------------------------------------------------------------------------------------------------
@@ -158,8 +174,10 @@ export class Session {
   /** Takes a settled call's outcome; it goes out with the next `flush`. */
   answer(call: HubCall, outcome: Outcome, space: Space): void {
     call.reply = outcome.ok ? [call.seq, outcome.value] : [call.seq, null, wireError(outcome.error)];
-    this.note(call, outcome, space);
-    if (call.exchange.open) call.exchange.replies.push(call.reply);
+    this.rows.note(call, outcome, space);
+    // Who asked is gone; the next incarnation asks again.
+    if (call.owner !== this.id) this.#keep(call);
+    else if (call.exchange.open) call.exchange.replies.push(call.reply);
     else this.#late.push(call.reply);
   }
 
@@ -199,72 +217,11 @@ export class Session {
   reset(epoch: string): void {
     const text = JSON.stringify({ epoch, replies: [], reset: true } satisfies ReplyFrame);
     this.#pull?.(text);
-    for (const { exchange } of this.#calls.values()) if (exchange.open) exchange.resolve(text);
-  }
-
-  // --- Rows -------------------------------------------------------------------------------------------------------
-
-  /**
-   * Notes the outcome of a durable call, for the commit of its effect. Also of one that had none: once the watermark
-   * is above it, only a stored reply tells that it was refused.
-   */
-  note(call: HubCall, outcome: Outcome, space: Space): void {
-    if (call.noted || commandTraits[call.op].resend !== "once" || call.instance.durability === "memory") return;
-    call.noted = true;
-    if (outcome.ok && call.seq > this.#applied) this.#applied = call.seq;
-    if (!outcome.ok) this.#unusual.set(call.seq, { error: wireError(outcome.error) });
-    else if (space.isUsual(call, outcome.value)) this.#unusual.delete(call.seq);
-    else this.#unusual.set(call.seq, { value: outcome.value as Json });
-  }
-
-  /** The rows that make re-sent calls have one effect, for the commit of what they did. */
-  takeRows(): Write[] {
-    if (this.#applied === this.#journaled && this.#unusual.size === 0) return [];
-    const lowest = this.#below;
-    const unusual = new Map([...this.#unusual].filter(([seq]) => seq >= lowest));
-    const forgotten = [...this.#stored.keys()].filter((seq) => seq < lowest);
-    this.#taken = { applied: this.#applied, unusual, forgotten };
-    this.#unusual = new Map();
-    return [
-      { key: APPLIED + this.tab, value: this.#applied, fresh: !this.#hasRow },
-      ...forgotten.map((seq) => ({ key: replyKey(this.tab, seq), value: undefined, fresh: false })),
-      ...[...unusual].map(([seq, stored]) => ({
-        key: replyKey(this.tab, seq),
-        value: stored as unknown as Json,
-        fresh: !this.#stored.has(seq),
-      })),
-    ];
-  }
-
-  /** The append that took the rows is done, one way or the other. */
-  rowsSettled(committed: boolean): void {
-    if (this.#taken === undefined) return;
-    const { applied, unusual, forgotten } = this.#taken;
-    this.#taken = undefined;
-    if (committed) {
-      this.#journaled = applied;
-      this.#hasRow = true;
-      for (const seq of forgotten) this.#stored.delete(seq);
-      for (const [seq, stored] of unusual) this.#stored.set(seq, stored);
-    } else {
-      this.#applied = this.#journaled;
-      this.#unusual = new Map([...unusual, ...this.#unusual]);
+    for (const { exchange } of this.#calls.values()) {
+      if (!exchange.open) continue;
+      exchange.open = false;
+      exchange.resolve(text);
     }
-  }
-
-  /** The rows that remove a session for good. */
-  removalRows(): Write[] {
-    const underWay = this.#taken?.unusual ?? new Map<number, StoredReply>();
-    if (!this.#hasRow && this.#taken === undefined) return [];
-    const seqs = new Set([...this.#stored.keys(), ...underWay.keys()]);
-    const keys = [APPLIED + this.tab, ...[...seqs].map((seq) => replyKey(this.tab, seq))];
-    return keys.map((key) => ({ key, value: undefined, fresh: false }));
-  }
-
-  restoreRow(seq: number | undefined, value: Json): void {
-    this.#hasRow = true;
-    if (seq === undefined) this.#applied = this.#journaled = this.#inherited = value as number;
-    else this.#stored.set(seq, value as unknown as StoredReply);
   }
 
   #frame(epoch: string, replies: WireReply[]): string {
@@ -275,26 +232,4 @@ export class Session {
     }
     return JSON.stringify(frame);
   }
-}
-
-/** The session that a row belongs to. */
-export function parseSessionRow(key: string): { tab: string; seq?: number } | undefined {
-  if (key.startsWith(APPLIED)) return { tab: key.slice(APPLIED.length) };
-  if (!key.startsWith(REPLY)) return undefined;
-  const hash = key.lastIndexOf("#");
-  return { tab: key.slice(REPLY.length, hash), seq: Number(key.slice(hash + 1)) };
-}
-
-function replyKey(tab: string, seq: number): string {
-  return `${REPLY}${tab}#${seq}`;
-}
-
-/** Errors that come from a stored reply are wire errors already. */
-function wireError(error: unknown): WireError {
-  return error instanceof Error ? toWire(error) : (error as WireError);
-}
-
-/** Whether the effect of this call, had it run at a hub whose memory is gone, would be unknown. */
-export function leavesNoTrace({ op, instance }: HubCall): boolean {
-  return commandTraits[op].resend === "once" && instance.durability === "memory";
 }

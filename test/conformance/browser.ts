@@ -6,12 +6,30 @@ import * as entry from "tabloom";
 import { type Entry, type World, createWorld } from "./case.js";
 import { casesOf, fullName } from "./conformance.js";
 
-const connect = (space: string): ReturnType<typeof entry.connect> => entry.connect({ space, testClock: true });
+type Connect = (space: string) => ReturnType<typeof entry.connect>;
+const connect: Connect = (space) => entry.connect({ space, testClock: true });
+const elect: Connect = (space) => entry.connect({ space, mode: "elected-tab", testClock: true });
+
+/** The space whose hub another page hosts, so that each call of the cases is relayed. Those of `fresh` are hosted here. */
+const ELSEWHERE = "hosted-elsewhere";
 
 /** Made at their first case and kept: a space costs a worker. */
 const makers = {
   "hub+indexeddb": () => createWorld({ name: "hub+indexeddb", entry: entry as Entry, connect, durability: "relaxed" }),
+  /** No payload that waits is in the hub's memory. */
+  "hub+spilled": () =>
+    createWorld({
+      name: "hub+indexeddb",
+      entry: entry as Entry,
+      connect: (space) => entry.connect({ space, testClock: true, payloadBudgetBytes: 0 }),
+      durability: "relaxed",
+    }),
   "hub+memory": () => createWorld({ name: "hub+memory", entry: entry as Entry, connect, durability: "memory" }),
+  "elected+indexeddb": () =>
+    createWorld(
+      { name: "elected+indexeddb", entry: entry as Entry, connect: elect, durability: "relaxed" },
+      ELSEWHERE,
+    ),
 };
 
 type WorldName = keyof typeof makers;
@@ -35,6 +53,8 @@ export interface Conformance {
   skips(world: WorldName): Record<string, string>;
   /** Rejects when the case fails. */
   run(name: string, world: WorldName): Promise<void>;
+  /** Hosts the hub of another page's "elected+indexeddb". */
+  host(): Promise<void>;
 }
 
 const conformance: Conformance = {
@@ -50,6 +70,9 @@ const conformance: Conformance = {
     const found = casesOf().find((conformanceCase) => fullName(conformanceCase) === name);
     if (found === undefined) throw new Error(`there is no case "${name}"`);
     await found.run(worldOf(world));
+  },
+  async host() {
+    await entry.inspect(elect(ELSEWHERE)).instances();
   },
 };
 

@@ -34,6 +34,14 @@ export const inspectCases: Case[] = cases("inspect", {
     expect((await queue.stats()).ready).to.equal(2);
   },
 
+  "says whether anything lasts, and what the browser tells of its storage": async (world) => {
+    await world.queue({ id: world.id(), schema }).stats();
+    const stats = await world.entry.inspect(world.backend).stats();
+    expect(stats.durable).to.equal(world.backend.status.durable);
+    // Only browsers tell.
+    if (world.name.startsWith("hub")) expect(stats.usageBytes).to.be.within(1, stats.quotaBytes!);
+  },
+
   "an instance that is not there has nothing to peek at": async (world) => {
     const name = { prefix: "", kind: "topic", tenantId: "default", id: world.id() } as const;
     expect(await world.entry.inspect(world.backend).peek(name)).to.deep.equal([]);

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Json } from "../../src/protocol/json.js";
 import { TabloomError } from "../../src/protocol/errors.js";
-import { Checkpointer } from "../../src/store/checkpointer.js";
+import { Checkpointer, type Room } from "../../src/store/checkpointer.js";
 import type { Batch, Journal, Loaded, Slice } from "../../src/store/journal.js";
 
 type Fate = "works" | "refuses" | "dies before" | "dies after";
@@ -24,11 +24,15 @@ class FakeJournal implements Journal {
     await Promise.resolve();
     const rows = new Map(this.rows);
     const tail = new Map<string, Json | undefined>();
-    for (const [key, value] of this.records.flatMap((record) => record.rows)) {
-      put(rows, key, value);
-      tail.set(key, value);
+    const newest = new Map<string, number>();
+    for (const record of this.records) {
+      for (const [key, value] of record.rows) {
+        put(rows, key, value);
+        tail.set(key, value);
+        newest.set(key, record.n);
+      }
     }
-    return { rows, tail, last: this.records.at(-1)?.n ?? this.dropped };
+    return { rows, tail, newest, last: this.records.at(-1)?.n ?? this.dropped };
   }
 
   append(batch: Batch): Promise<void> {
@@ -48,7 +52,8 @@ class FakeJournal implements Journal {
   dropped = 0;
 
   dropReserve = (): Promise<boolean> => Promise.resolve(false);
-  takeReserve = (): Promise<void> => Promise.resolve();
+  takeReserve = (): Promise<boolean> => Promise.resolve(true);
+  read = (): Promise<[]> => Promise.resolve([]);
   close(): void {}
 
   async #step(effect: () => void): Promise<void> {
@@ -66,8 +71,8 @@ function put(rows: Map<string, Json>, key: string, value: Json | undefined): voi
   else rows.set(key, value);
 }
 
-type Write = { key: number; value: number | undefined };
-type Step = { do: "append"; writes: Write[] } | { do: "checkpoint"; during: Write[][]; deletesFirst: boolean };
+type Write = { key: number; value: number | string | undefined };
+type Step = { do: "append"; writes: Write[] } | { do: "checkpoint"; during: Write[][]; room: Room };
 
 const KEYS = 260;
 const writes: fc.Arbitrary<Write[]> = fc.oneof(
@@ -91,7 +96,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("checkpoint" as const),
       during: fc.array(writes, { maxLength: 3 }),
-      deletesFirst: fc.boolean(),
+      room: fc.constantFrom<Room>("plenty", "scarce", "none"),
     }),
   },
 );
@@ -149,7 +154,7 @@ async function oneHub(
           await checkpointer.run(async () => {
             const next = during.shift();
             if (next) await append(next).catch(rethrowDeath);
-          }, each.deletesFirst);
+          }, each.room);
         }
       } catch (error) {
         rethrowDeath(error);
@@ -171,6 +176,35 @@ describe("checkpoints", () => {
     await fc.assert(fc.asyncProperty(fc.array(life, { minLength: 1, maxLength: 4 }), live), { numRuns: 1000, seed: 5 });
   }, 60_000);
 
+  test("a row that a checkpoint wrote before it failed goes for good when it is removed", async () => {
+    const many = Array.from({ length: 150 }, (_, key) => ({ key, value: key }));
+    const checkpoint: Step = { do: "checkpoint", during: [], room: "plenty" };
+    const removed: Step = { do: "append", writes: [{ key: 3, value: undefined }] };
+    await live([
+      {
+        steps: [{ do: "append", writes: many }, checkpoint, removed, checkpoint],
+        fates: ["works", "works", "refuses"],
+      },
+    ]);
+  });
+
+  test("without room for rows, records that nothing needs go all the same", async () => {
+    const journal = new FakeJournal();
+    const long = "x".repeat(5000);
+    const steps: Step[] = [
+      { do: "append", writes: [{ key: 0, value: 1 }] },
+      { do: "append", writes: [{ key: 1, value: long }] },
+      { do: "append", writes: [{ key: 2, value: long }] },
+      { do: "append", writes: [{ key: 3, value: long }] },
+      { do: "append", writes: [{ key: 1, value: undefined }] },
+      { do: "checkpoint", during: [], room: "none" },
+    ];
+    await oneHub(journal, await journal.load(), new Map(), steps);
+    // But for the short one at the beginning, which would keep them all.
+    expect([...journal.rows.keys()]).toEqual(["k0"]);
+    expect(journal.records.map(({ n }) => n)).toEqual([3, 4, 5]);
+  });
+
   test("a checkpoint that went through leaves no records, and its rows are all there is", async () => {
     const journal = new FakeJournal();
     const kept = new Map<string, Json>();
@@ -178,7 +212,7 @@ describe("checkpoints", () => {
     const steps: Step[] = [
       { do: "append", writes: many },
       { do: "append", writes: [{ key: 3, value: undefined }] },
-      { do: "checkpoint", during: [], deletesFirst: false },
+      { do: "checkpoint", during: [], room: "plenty" },
     ];
     await oneHub(journal, await journal.load(), kept, steps);
     expect(journal.records).toEqual([]);

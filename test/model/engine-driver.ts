@@ -1,5 +1,7 @@
-import type { Call, Outcome } from "../../src/engine/call.js";
+import type { Call, Outcome, Settled } from "../../src/engine/call.js";
+import { fill, pageOf } from "../../src/engine/payloads.js";
 import { Space } from "../../src/engine/space.js";
+import type { Turn } from "../../src/engine/turn.js";
 import type { Body, CommandName, OpenBody, QueueConfig, TopicConfig } from "../../src/protocol/commands.js";
 import { toWire } from "../../src/protocol/errors.js";
 
@@ -18,6 +20,8 @@ function seen(outcome: Outcome): Seen {
 export class EngineDriver {
   space = new Space();
   now = START;
+  /** Payloads on disk. */
+  pages = new Map<number, readonly unknown[]>();
   #seq = 0;
   readonly #opened = new Map<string, OpenBody>();
 
@@ -44,7 +48,17 @@ export class EngineDriver {
   ask<Op extends CommandName>(id: string, op: Op, body: Body<Op>, owner?: string): Seen {
     const call = this.run(id, op, body, { ...(owner === undefined ? {} : { owner }) });
     const found = this.space.settled.findLast((settled) => settled.call === call);
-    return found ? seen(found.outcome) : "parked";
+    return found ? seen(this.#whole(found)) : "parked";
+  }
+
+  /** Takes the turn and does to the pages what its append would. */
+  commit(): Turn {
+    const turn = this.space.take();
+    for (const [n, page] of turn.pages?.put ?? []) this.pages.set(n, structuredClone(page));
+    for (const n of turn.pages?.drop ?? []) this.pages.delete(n);
+    this.space.committed = turn.id;
+    for (const one of this.space.settled) this.#whole(one);
+    return turn;
   }
 
   /** Outcomes since the last call of this. */
@@ -54,12 +68,23 @@ export class EngineDriver {
     return settled.map(({ call, outcome }) => ({ call, seen: seen(outcome) }));
   }
 
+  /** With the payloads that are on disk, as a host would before it answers. */
+  #whole({ outcome, attachments = [] }: Settled): Outcome {
+    for (const attachment of attachments) {
+      const { ref, into } = attachment;
+      if (into.data !== "" || fill(attachment, this.pages.get(pageOf(ref))) || attachment.isGone()) continue;
+      throw new Error(`nothing on disk for ${JSON.stringify(into)}`);
+    }
+    return outcome;
+  }
+
   /** Lets time pass as a host with exact alarms would. */
-  advance(ms: number): void {
+  advance(ms: number, onWake: () => unknown = () => {}): void {
     const target = this.now + ms;
     for (let due; (due = this.space.dueAt()) <= target;) {
       this.now = Math.max(this.now, due);
       this.space.wake(this.now);
+      onWake();
     }
     this.now = target;
   }

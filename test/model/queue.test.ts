@@ -100,8 +100,12 @@ class History {
   readonly gone = new Set<string>();
   #ids = 0;
 
-  constructor(config: Partial<QueueConfig>) {
+  constructor(
+    config: Partial<QueueConfig>,
+    readonly budgetBytes = Infinity,
+  ) {
     this.driver.open(queueNamed("q", config));
+    this.driver.space.payloads.budgetBytes = budgetBytes;
   }
 
   id(what: string): string {
@@ -149,6 +153,17 @@ class History {
 
   /** Does the command on the engine; the reply when there is one. */
   perform(command: Command): Seen | undefined {
+    const reply = this.#perform(command);
+    this.#commit();
+    return reply;
+  }
+
+  /** What is on disk can be read from there on. */
+  #commit(): void {
+    if (this.budgetBytes < Infinity) this.driver.commit();
+  }
+
+  #perform(command: Command): Seen | undefined {
     const { driver } = this;
     switch (command.do) {
       case "send": {
@@ -208,7 +223,7 @@ class History {
         return driver.ask("q", "queue.redriveDead", { ...(messageIds ? { messageIds } : {}), ...delayMs });
       }
       case "advance":
-        driver.advance(command.ms);
+        driver.advance(command.ms, () => this.#commit());
         return undefined;
       case "gone":
         driver.space.release({ owner: command.owner, died: command.died }, driver.now);
@@ -281,8 +296,8 @@ function onModel(
 }
 
 /** A history on both; throws where they differ. */
-function compare(config: Partial<QueueConfig>, commands: readonly Command[]): void {
-  const history = new History(config);
+function compare(config: Partial<QueueConfig>, commands: readonly Command[], budgetBytes = Infinity): void {
+  const history = new History(config, budgetBytes);
   const twin = new History(config);
   const model = new QueueModel({ ...queueConfig, ...config }, START);
   for (const command of commands) {
@@ -349,6 +364,8 @@ function holds(config: Partial<QueueConfig>, commands: readonly Command[]): void
 }
 
 const histories = fc.array(command, { maxLength: 60, size: "max" });
+/** In bytes; each message has one. */
+const budget = fc.constantFrom(Infinity, 0, 2);
 const config: fc.Arbitrary<Partial<QueueConfig>> = fc.record({
   maxDeliveries: fc.constantFrom(1, 2, 5),
   maxMessages: fc.constantFrom(0, 0, 5),
@@ -373,7 +390,9 @@ test("found: a message handed back to a queue with full dead letters was buried 
 describe.each(["best_effort", "ordering_key_partitioned"] as const)("a queue, %s", (ordering) => {
   test("does what the model does", () => {
     fc.assert(
-      fc.property(config, histories, (settings, commands) => compare({ ...settings, ordering }, commands)),
+      fc.property(config, histories, budget, (settings, commands, budgetBytes) =>
+        compare({ ...settings, ordering }, commands, budgetBytes),
+      ),
       { numRuns: 1000, seed: 1 },
     );
   }, 60_000);

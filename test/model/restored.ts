@@ -1,12 +1,14 @@
 import { expect } from "vitest";
+import { pageOf } from "../../src/engine/payloads.js";
 import { Space } from "../../src/engine/space.js";
 import type { QueueDelivery, QueuePeek, TopicDelivery, TopicStats } from "../../src/protocol/commands.js";
 import type { Json } from "../../src/protocol/json.js";
 import { EngineDriver } from "./engine-driver.js";
 
 /** A hub that knows nothing but these rows. */
-export function restored(rows: Map<string, Json>): Space {
+export function restored(rows: Map<string, Json>, budgetBytes = Infinity): Space {
   const space = new Space();
+  space.payloads.budgetBytes = budgetBytes;
   space.restore(rows);
   return space;
 }
@@ -17,8 +19,10 @@ export function expectEqualStates(driver: EngineDriver, rows: Map<string, Json>)
     [...rows.keys()].filter((key) => isOrphan(key, rows)),
     "rows that belong to nothing",
   ).toEqual([]);
+  expect(new Set(driver.pages.keys()), "pages are on disk exactly when a row needs them").toEqual(pagesOf(rows));
   const other = new EngineDriver();
-  other.space = restored(rows);
+  other.space = restored(rows, driver.space.payloads.budgetBytes);
+  other.pages = driver.pages;
   other.now = driver.now;
   const opened = new Set([...other.space.instances()].map(({ name }) => name.id));
   expect(new Set([...driver.space.instances()].map(({ name }) => name.id))).toEqual(opened);
@@ -32,6 +36,12 @@ function isOrphan(key: string, rows: Map<string, Json>): boolean {
   const registration = rows.get(`0i${instance}`) as { name: { kind: string } } | undefined;
   if (registration === undefined) return true;
   return letter === "p" && registration.name.kind === "queue" && !rows.has(`${instance}m${rest}`);
+}
+
+/** Those that messages and dead letters refer to. */
+function pagesOf(rows: Map<string, Json>): Set<number> {
+  const refs = [...rows].filter(([key]) => /^[1-9]\d*[md]/.test(key)).map(([, row]) => (row as Json[])[1]);
+  return new Set(refs.filter((ref) => typeof ref === "number").map(pageOf));
 }
 
 /** Everything that can be learned from an instance. Claims are made and undone again. */

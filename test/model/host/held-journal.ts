@@ -1,6 +1,6 @@
 import type { Json } from "../../../src/protocol/json.js";
 import { TabloomError } from "../../../src/protocol/errors.js";
-import type { Batch, Journal, Loaded, Slice } from "../../../src/store/journal.js";
+import type { Batch, Journal, Loaded, Page, Slice } from "../../../src/store/journal.js";
 
 interface Operation {
   readonly epoch: string;
@@ -20,6 +20,9 @@ export class Disk {
   owner = "";
   readonly rows = new Map<string, Json>();
   records: Batch[] = [];
+  readonly pages = new Map<number, Page>();
+  /** What was on pages that this disk lost. */
+  readonly damaged = new Set<string>();
   hasReserve = false;
   #queue: Operation[] = [];
   readonly #appended: (epoch: string, batch: Batch) => void;
@@ -80,7 +83,18 @@ export class Disk {
   append(epoch: string, batch: Batch): void {
     if (this.records.some(({ n }) => n >= batch.n)) throw new Error(`record ${batch.n} is there already`);
     this.records.push(batch);
+    for (const [n, page] of batch.pages?.put ?? []) this.pages.set(n, page);
+    for (const n of batch.pages?.drop ?? []) this.pages.delete(n);
     this.#appended(epoch, batch);
+  }
+
+  /** Loses a page. */
+  damage(which: number): void {
+    const n = [...this.pages.keys()][which % this.pages.size];
+    if (n === undefined) return;
+    for (const entry of this.pages.get(n)!)
+      this.damaged.add(typeof entry === "string" ? entry : (entry as string[])[0]!);
+    this.pages.delete(n);
   }
 
   checkpoint({ rows, dropUpTo }: Slice): void {
@@ -112,6 +126,11 @@ class HeldJournal implements Journal {
     return this.#ask(true, () => this.#disk.append(this.#epoch, copy));
   }
 
+  read(pages: readonly number[]): Promise<(Page | undefined)[]> {
+    const found = (): (Page | undefined)[] => pages.map((n) => this.#disk.pages.get(n));
+    return this.#disk.ask(this.#epoch, false, found) as Promise<(Page | undefined)[]>;
+  }
+
   checkpoint(slice: Slice): Promise<void> {
     const copy = structuredClone(slice);
     return this.#ask(
@@ -124,7 +143,9 @@ class HeldJournal implements Journal {
     return this.#disk.hasReserve && (await this.#ask(false, () => (this.#disk.hasReserve = false)), true);
   }
 
-  takeReserve = (): Promise<void> => this.#ask(true, () => (this.#disk.hasReserve = true));
+  takeReserve(): Promise<boolean> {
+    return this.#ask(true, () => (this.#disk.hasReserve = true)).then(() => true);
+  }
 
   close(): void {}
 

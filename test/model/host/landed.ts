@@ -35,7 +35,8 @@ export class Landed {
     return frozen;
   }
 
-  check({ tab, asked, hub }: Link, replies: WireReply[]): void {
+  check({ tab: id, asked, hub }: Link, replies: WireReply[]): void {
+    const tab = id.slice(0, id.lastIndexOf("/"));
     for (const [seq, value, error] of replies) {
       const call = asked.get(seq);
       if (call === undefined || error !== undefined) continue;
@@ -46,7 +47,7 @@ export class Landed {
       for (const { deliveryId } of handedOut(call, value)) {
         if (this.#deliveries.has(deliveryId)) continue;
         // A lease that was over in the turn that took it leaves no row; but the turn was committed.
-        if (this.records <= hub.recordsBefore.get(`${tab} ${seq}`)!)
+        if (this.records <= hub.recordsBefore.get(`${id} ${seq}`)!)
           this.violations.push(`${deliveryId} was handed out before its lease was on disk`);
       }
     }

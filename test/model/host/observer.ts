@@ -33,7 +33,7 @@ export class Observer {
     for (const ref of QUEUES) {
       const waiting = await this.#value(this.#tab.call(ref, "queue.peek", { limit: ALL }));
       const { entries } = await this.#value(this.#tab.call(ref, "queue.listDead", { limit: ALL }));
-      queues.push({ waiting: waiting.sort(byId), dead: entries.sort(byId) });
+      queues.push({ waiting: this.#undamaged(waiting).sort(byId), dead: this.#undamaged(entries).sort(byId) });
     }
     const { events, head } = await this.#value(this.#tab.call(TOPIC, "topic.read", { after: 0, limit: ALL }));
     return { queues, log: events, head };
@@ -55,6 +55,15 @@ export class Observer {
       );
     }
     return { drained, left };
+  }
+
+  /** What a hub still knows of a page that the disk lost, the next one does not. */
+  #undamaged<Shown extends { messageId: string; data: string; meta?: string }>(shown: Shown[]): Shown[] {
+    const { damaged } = this.#world.disk;
+    return shown.map(({ meta, ...one }) => {
+      const lost = damaged.has(one.messageId);
+      return { ...one, ...(lost ? { data: "" } : meta === undefined ? {} : { meta }) } as Shown;
+    });
   }
 
   async #drainQueue(ref: number): Promise<QueueDelivery[]> {

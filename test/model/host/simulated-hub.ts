@@ -45,8 +45,8 @@ export class Link {
       else {
         const frame = JSON.parse(item) as CallFrame | GoodbyeFrame;
         if (frame.kind === "goodbye") {
-          this.hub.goodbye(this.tab);
-          this.onGoodbye();
+          this.hub.goodbye(frame);
+          if (!frame.park) this.onGoodbye();
         } else {
           for (const call of frame.calls) this.#note(call);
           this.#answer(this.hub.call(frame), false);
@@ -71,6 +71,22 @@ export class Link {
   }
 }
 
+export interface Connected {
+  link: Link;
+  /** Refused: the hub took this incarnation for dead. */
+  ended: boolean;
+  forgotten: boolean;
+}
+
+export interface SimulatedHubOptions {
+  epoch: string;
+  disk: Disk;
+  landed: Landed;
+  parked: number;
+  /** Of payloads in memory; each message has one byte. */
+  payloadBudgetBytes?: number | undefined;
+}
+
 export class SimulatedHub {
   readonly epoch: string;
   readonly links: Link[] = [];
@@ -80,9 +96,11 @@ export class SimulatedHub {
   landed: Landed;
   #host: Host | undefined;
   readonly #disk: Disk;
+  readonly #payloadBudgetBytes: number | undefined;
 
-  constructor(epoch: string, disk: Disk, landed: Landed) {
+  constructor({ epoch, disk, landed, parked, payloadBudgetBytes }: SimulatedHubOptions) {
     this.epoch = epoch;
+    this.#payloadBudgetBytes = payloadBudgetBytes;
     this.landed = landed;
     this.#disk = disk;
     this.#host = new Host({
@@ -92,6 +110,7 @@ export class SimulatedHub {
       // As the hub does: after what is under way.
       onLost: () => void Promise.resolve().then(() => this.close()),
       onTabs: () => {},
+      parking: { sessions: parked },
     });
   }
 
@@ -103,11 +122,20 @@ export class SimulatedHub {
     return this.#host!.load();
   }
 
-  connect(tab: string): Link {
-    this.#host?.hello({ kind: "hello", tab, protocol: PROTOCOL, version: "0", testClock: true });
+  connect(tab: string, asleepMs?: number): Connected {
+    const payloadBudgetBytes = this.#payloadBudgetBytes;
+    const hello = {
+      kind: "hello",
+      tab,
+      protocol: PROTOCOL,
+      version: "0",
+      testClock: true,
+      payloadBudgetBytes,
+    } as const;
+    const { ended, forgotten } = this.#host?.hello({ ...hello, ...(asleepMs === undefined ? {} : { asleepMs }) }) ?? {};
     const link = new Link(this, tab);
     this.links.push(link);
-    return link;
+    return { link, ended: ended === true, forgotten: forgotten === true };
   }
 
   call(frame: CallFrame): Promise<string> {
@@ -118,8 +146,8 @@ export class SimulatedHub {
     return this.#host?.knows(tab) ? this.#host.pull(tab) : this.#reset();
   }
 
-  goodbye(tab: string): void {
-    this.#host?.goodbye(tab);
+  goodbye(frame: GoodbyeFrame): void {
+    this.#host?.goodbye(frame);
   }
 
   looksAtClock(): void {

@@ -30,26 +30,40 @@ export interface Made<Op extends CommandName = CommandName> {
 }
 
 export class SimulatedTab {
-  readonly id: string;
+  readonly name: string;
+  /** In the back/forward cache since then. */
+  asleepSince: number | undefined;
   readonly made: Made[] = [];
   /** It died or said goodbye: what it had under way may have happened, or not. */
   gone = false;
   link: Link | undefined;
   readonly parked: AbortController[] = [];
   readonly #calls = new Calls({
-    send: (frame) => this.link!.post({ kind: "calls", tab: this.id, ...frame }),
+    send: (frame) => this.link!.post({ kind: "calls", tab: this.id, epoch: this.link!.hub.epoch, ...frame }),
     onTimeout() {},
   });
+  #incarnation = 0;
+  #asleepMs: number | undefined;
   /** Instances that this tab ever used, and those that its hub knows of. */
   readonly #used = new Set<number>();
   #opened = new Set<number>();
   #epoch = "";
   #releaseLock = (): void => {};
 
-  constructor(id: string) {
-    this.id = id;
+  constructor(name: string) {
+    this.name = name;
+    this.#begin();
+  }
+
+  get id(): string {
+    return `${this.name}/${this.#incarnation}`;
+  }
+
+  /** The next incarnation, with a lock of its own. */
+  #begin(): void {
+    this.#incarnation++;
     void navigator.locks.request(
-      names.tabLock(SPACE, id),
+      names.tabLock(SPACE, this.id),
       () => new Promise<void>((release) => (this.#releaseLock = release)),
     );
   }
@@ -73,13 +87,19 @@ export class SimulatedTab {
   connect(hub: SimulatedHub): void {
     const another = this.#epoch !== "" && this.#epoch !== hub.epoch;
     this.#epoch = hub.epoch;
-    this.link = hub.connect(this.id);
+    const { link, ended, forgotten } = hub.connect(this.id, this.#asleepMs);
+    if (ended) {
+      this.#releaseLock();
+      this.#begin();
+      return this.connect(hub);
+    }
+    this.link = link;
     // Also what could not be opened before: calls that need it may be under way.
     this.#opened = new Set(this.#used);
     const reopen = (): void => {
       for (const used of this.#used) this.#calls.add(openCall(used)).catch(() => {});
     };
-    this.#calls.resume(reopen, another);
+    this.#calls.resume(reopen, another || forgotten);
     this.link.pull();
   }
 
@@ -99,6 +119,23 @@ export class SimulatedTab {
       if (frame.reset) this.disconnect();
       else if (toPull) link!.pull();
     }
+  }
+
+  /** Into the back/forward cache: its goodbye may come before its lock falls, or long after. */
+  sleep({ goodbyeIsRead }: { goodbyeIsRead: boolean }): void {
+    this.link?.post({ kind: "goodbye", tab: this.id, park: true });
+    if (goodbyeIsRead) this.link?.hubReads();
+    if (this.link) this.link.deserted = true;
+    this.link = undefined;
+    this.#calls.pause();
+    this.#releaseLock();
+    this.asleepSince = performance.now();
+  }
+
+  wake(): void {
+    this.#asleepMs = performance.now() - this.asleepSince!;
+    this.asleepSince = undefined;
+    this.#begin();
   }
 
   /** Its process ends: nobody waits for its calls; its port's last frames may still be read. */

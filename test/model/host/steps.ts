@@ -22,7 +22,10 @@ export type Step =
   | { do: "disk answers" | "rest" | "hub dies" | "steal" | "notice" }
   | { do: "elapse"; ms: number }
   | { do: "clock"; seconds: number }
+  | { do: "damage"; which: number }
   | { do: "port is lost"; tab: number; unread: boolean }
+  | { do: "sleep"; tab: number; goodbyeIsRead: boolean }
+  | { do: "wake"; tab: number }
   | { do: "leave"; tab: number; how: "dies" | "says goodbye" };
 
 const tab = fc.nat(2);
@@ -56,7 +59,10 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: of("steal", "steal", "notice") }) },
   { weight: 4, arbitrary: fc.record({ do: of("elapse"), ms: fc.constantFrom(60, 600, 1100) }) },
   { weight: 1, arbitrary: fc.record({ do: of("clock"), seconds: fc.constantFrom(2, 6, 40) }) },
+  { weight: 1, arbitrary: fc.record({ do: of("damage"), which: fc.nat(9) }) },
   { weight: 2, arbitrary: fc.record({ do: of("port is lost"), tab, unread: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: of("sleep"), tab, goodbyeIsRead: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ do: of("wake"), tab }) },
   { weight: 1, arbitrary: fc.record({ do: of("leave"), tab, how: of("dies", "says goodbye") }) },
 );
 
@@ -97,6 +103,9 @@ export async function perform(world: World, given: Step): Promise<void> {
     case "clock":
       world.stepClock(given.seconds * SECOND);
       break;
+    case "damage":
+      disk.damage(given.which);
+      break;
     default:
       ask(world, world.tabs[given.tab % world.tabs.length]!, given);
   }
@@ -104,6 +113,7 @@ export async function perform(world: World, given: Step): Promise<void> {
 }
 
 function ask(world: World, tab: SimulatedTab, given: Extract<Step, { tab: number }>): void {
+  if (tab.asleepSince !== undefined && given.do !== "wake" && given.do !== "leave") return;
   switch (given.do) {
     case "send":
       tab.call(given.queue, "queue.send", {
@@ -151,6 +161,12 @@ function ask(world: World, tab: SimulatedTab, given: Extract<Step, { tab: number
       if (!given.unread) tab.link?.hubReads();
       tab.disconnect();
       return;
+    case "sleep":
+      if (tab.asleepSince === undefined) tab.sleep(given);
+      return;
+    case "wake":
+      if (tab.asleepSince !== undefined) tab.wake();
+      return;
     case "leave":
       world.leave(tab, given.how);
       return;
@@ -193,8 +209,11 @@ function signal(tab: SimulatedTab, waits: boolean): AbortSignal | undefined {
 
 function item(world: World, key: number): QueueItem {
   const messageId = world.id("m");
-  return { messageId, data: "1", bytes: 1, orderingKey: `k${key % 2}`, ...idempotency(key) };
+  const meta = key % 2 ? { meta: metaOf(messageId) } : {};
+  return { messageId, data: messageId, bytes: 1, orderingKey: `k${key % 2}`, ...meta, ...idempotency(key) };
 }
+
+export const metaOf = (messageId: string): string => `of ${messageId}`;
 
 function idempotency(key: number): { idempotencyKey?: string; idempotencyTtlMs?: number } {
   return key < 2 ? { idempotencyKey: `key ${key}`, idempotencyTtlMs: FOR_EVER } : {};

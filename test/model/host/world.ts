@@ -16,9 +16,19 @@ export class World {
   readonly tabs: SimulatedTab[] = [];
   /** Those that are gone, too, and not the one that looks on at the end. */
   readonly everyTab: SimulatedTab[] = [];
+  /** Sleeping tabs that a hub remembers. */
+  readonly parked: number;
   #current: SimulatedHub | undefined;
   #ids = 0;
   #elapsedMs = 0;
+
+  /** Bytes of payloads that a hub may keep in memory; each message has one. */
+  readonly payloadBudgetBytes: number | undefined;
+
+  constructor({ parked, payloadBudgetBytes }: Pick<World, "parked"> & Partial<Pick<World, "payloadBudgetBytes">>) {
+    this.parked = parked;
+    this.payloadBudgetBytes = payloadBudgetBytes;
+  }
 
   id(prefix: string): string {
     return `${prefix}:${++this.#ids}`;
@@ -36,7 +46,7 @@ export class World {
   }
 
   async connect(tab: SimulatedTab): Promise<void> {
-    if (tab.link || tab.gone) return;
+    if (tab.link || tab.gone || tab.asleepSince !== undefined) return;
     if (!this.#current?.reigns) await this.startHub();
     tab.connect(this.#current!);
   }
@@ -44,7 +54,13 @@ export class World {
   /** A new hub takes over; one that is alive and owns the space is stolen from. */
   async startHub(): Promise<void> {
     if (this.#current?.reigns) this.#current.landed = this.landed.freeze();
-    this.#current = new SimulatedHub(this.id("hub"), this.disk, this.landed);
+    this.#current = new SimulatedHub({
+      epoch: this.id("hub"),
+      disk: this.disk,
+      landed: this.landed,
+      parked: this.parked,
+      payloadBudgetBytes: this.payloadBudgetBytes,
+    });
     this.hubs.push(this.#current);
     await this.#current.load();
   }
@@ -103,7 +119,7 @@ export class World {
         moved = true;
         tab.reads();
       }
-      if (!moved && this.tabs.every(({ link }) => link)) return;
+      if (!moved && this.tabs.every(({ link, asleepSince }) => link ?? asleepSince !== undefined)) return;
     }
   }
 

@@ -1,0 +1,1 @@
+export { buildVariants as setup } from "./builds.js";

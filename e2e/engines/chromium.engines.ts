@@ -1,0 +1,4 @@
+import { chromium } from "./chromium.js";
+import { playMatrix } from "./matrix.js";
+
+playMatrix(chromium());

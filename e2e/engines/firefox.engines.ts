@@ -1,0 +1,4 @@
+import { firefox } from "./firefox.js";
+import { playMatrix } from "./matrix.js";
+
+playMatrix(firefox());

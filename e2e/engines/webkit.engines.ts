@@ -1,0 +1,4 @@
+import { webkit } from "./webkit.js";
+import { playMatrix } from "./matrix.js";
+
+playMatrix(webkit());
