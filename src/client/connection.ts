@@ -257,6 +257,8 @@ export class Connection {
     const watch = new AbortController();
     this.#watch = watch;
     this.#epoch = epoch;
+    // In this very thread, with no lock to show for it.
+    if (this.#dialer!.mode === "single-tab") return;
     navigator.locks
       ?.request(names.hubLock(this.#options.space, hubId), { signal: watch.signal }, () => {
         if (this.#watch !== watch) return;

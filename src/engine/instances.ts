@@ -1,10 +1,9 @@
 import type { Configs, Durability, InstanceName, Kind, OpenBody } from "../protocol/commands.js";
-import type { Json } from "../protocol/json.js";
 import { TabloomError } from "../protocol/errors.js";
 import { instanceKey } from "../protocol/names.js";
 import type { Instance } from "./instance.js";
 import type { AnyPrimitive, Table } from "./primitive.js";
-import { groupRows } from "./turn.js";
+import { type AllRows, groupRows } from "./turn.js";
 import { ephemeral } from "./ephemeral.js";
 import { job } from "./job.js";
 import { mutex } from "./mutex.js";
@@ -87,25 +86,27 @@ export class Instances {
     this.#byKey.delete(instance.key);
   }
 
-  /** Rebuilds every instance from rows, in any order. */
+  /** Rebuilds every instance, in steps. Returns tabs that hold something. */
   *restore(
-    rows: Iterable<readonly [key: string, value: Json]>,
-    { skipBroken = false, highest = 0 }: RestoreOptions,
-  ): Iterable<Instance> {
-    const byInstance = groupRows(rows);
+    rows: AllRows,
+    onRestored: (instance: Instance) => void,
+    { skipBroken = false, highest = 0 }: RestoreOptions = {},
+  ): Generator<undefined, Set<string>> {
+    const byInstance = yield* groupRows(rows);
     this.reserve(highest);
     for (const { key, value } of byInstance.get(0)?.get(registrations.letter) ?? []) {
       let instance: Instance;
       try {
         instance = this.make(value as unknown as Registration, Number(key));
-        instance.primitive.restore(instance.state, byInstance.get(instance.number) ?? new Map());
+        yield* instance.primitive.restore(instance.state, byInstance.get(instance.number) ?? new Map()) ?? [];
       } catch (error) {
         if (skipBroken) continue;
         throw error;
       }
       this.add(instance);
-      yield instance;
+      onRestored(instance);
     }
+    return this.owners();
   }
 
   /** An instance with empty state, not yet among the others. */

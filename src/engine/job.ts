@@ -31,6 +31,7 @@ import {
   steps,
 } from "./job-tables.js";
 import type { Context, Primitive, StoredRows } from "./primitive.js";
+import { STEP_ROWS } from "./turn.js";
 
 const PAYLOAD_BYTES = 131_072;
 const MAX_KEYS = 1_000_000;
@@ -288,7 +289,8 @@ function release(state: JobState, { owner, died }: { owner: string; died: boolea
   }
 }
 
-function restore(state: JobState, rows: StoredRows): void {
+function* restore(state: JobState, rows: StoredRows): Generator<undefined> {
+  let restored = 0;
   for (const { value } of rows.get(trims.letter) ?? []) trims.set(state, "trim", value as number);
   for (const { key, value } of rows.get(events.letter) ?? []) {
     const event = decodeEvent(Number(key), value);
@@ -297,13 +299,14 @@ function restore(state: JobState, rows: StoredRows): void {
   const stored = new Map((rows.get(places.letter) ?? []).map(({ key, value }) => [key, decodePlace(value)]));
   const bySeq = new Map<string, Job>();
   for (const { key, value } of rows.get(jobs.letter) ?? []) {
-    const restored = decodeJob(Number(key), value);
-    bySeq.set(key, restored);
-    jobs.set(state, restored, restored);
+    const job = decodeJob(Number(key), value);
+    bySeq.set(key, job);
+    jobs.set(state, job, job);
     const place = stored.get(key);
-    if (place) places.set(state, restored, place);
-    const numbers = [restored.seq, place && "order" in place ? place.order : 0, place?.at === "done" ? place.n : 0];
+    if (place) places.set(state, job, place);
+    const numbers = [job.seq, place && "order" in place ? place.order : 0, place?.at === "done" ? place.n : 0];
     state.next = Math.max(state.next, ...numbers.map((number) => number + 1));
+    if (++restored % STEP_ROWS === 0) yield;
   }
   for (const { key, value } of rows.get(steps.letter) ?? []) {
     const [seq, index] = key.split("/") as [string, string];

@@ -89,7 +89,8 @@ export interface Primitive<State, K extends Kind> {
   /** Settings that may not change once the instance exists. */
   readonly fixed: readonly (keyof Configs[K] & string)[];
   configure(state: State, config: Configs[K]): void;
-  restore(state: State, rows: StoredRows): void;
+  /** In one go, or in steps. */
+  restore(state: State, rows: StoredRows): Iterable<undefined> | void;
   /** Has lasting tables, so that instances are registered whatever their durability. */
   readonly lasting?: true;
   readonly rules: Rules<State, K>;

@@ -5,6 +5,7 @@ import { Line } from "./line.js";
 import type { Payload, Payloads } from "./payloads.js";
 import type { StoredRows, Table } from "./primitive.js";
 import { type Ready, createReady } from "./queue-ready.js";
+import { STEP_ROWS } from "./turn.js";
 
 /** What was sent. Never changes; only `place` does. */
 export interface Message {
@@ -310,7 +311,8 @@ export const pauseFlag: Table<QueueState, "paused", true> = {
   encode: () => 1,
 };
 
-export function restore(state: QueueState, rows: StoredRows): void {
+export function* restore(state: QueueState, rows: StoredRows): Generator<undefined> {
+  let restored = 0;
   const stored = rows.get(places.letter) ?? [];
   const placeOf = new Map(stored.map(({ key, value }) => [key, decodePlace(value)]));
   for (const { key, value } of rows.get(messages.letter) ?? []) {
@@ -319,6 +321,7 @@ export function restore(state: QueueState, rows: StoredRows): void {
     const place = placeOf.get(key);
     if (place) places.set(state, message, place);
     state.next = Math.max(state.next, message.seq + 1, place && place.at !== "delayed" ? place.order + 1 : 0);
+    if (++restored % STEP_ROWS === 0) yield;
   }
   for (const { key, value } of rows.get(deadLetters.letter) ?? []) {
     const dead = decodeDead(Number(key), value);

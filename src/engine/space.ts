@@ -11,7 +11,6 @@
 import type { Body, CommandName, Durability, InstanceName, OpenBody, Reply } from "../protocol/commands.js";
 import { CapacityError, TabloomError } from "../protocol/errors.js";
 import type { InstanceEvent } from "../protocol/events.js";
-import type { Json } from "../protocol/json.js";
 import { instanceKey } from "../protocol/names.js";
 import { Alarms } from "./alarms.js";
 import { type Announced, type Call, type Outcome, type Settled, noneOf, ruleOf } from "./call.js";
@@ -29,7 +28,7 @@ import { Parking } from "./parking.js";
 import { type Attachment, Payloads } from "./payloads.js";
 import type { Context, Released, Table } from "./primitive.js";
 import { rootInstance } from "./space-rules.js";
-import { Turn, isWritten } from "./turn.js";
+import { type AllRows, Turn, finish, isWritten } from "./turn.js";
 
 const MAX_INSTANCES = 100_000;
 
@@ -278,9 +277,13 @@ export class Space implements Context {
   // --- Rows -------------------------------------------------------------------------------------------------------
 
   /** Rebuilds every instance from rows, in any order. Returns tabs that hold something. */
-  restore(rows: Iterable<readonly [key: string, value: Json]>, options: RestoreOptions = {}): Set<string> {
-    for (const instance of this.#instances.restore(rows, options)) this.#alarms.set(instance);
-    return this.#instances.owners();
+  restore(rows: AllRows, options?: RestoreOptions): Set<string> {
+    return finish(this.restoring(rows, options));
+  }
+
+  /** As `restore`, in steps between which something else may be done. */
+  restoring(rows: AllRows, options?: RestoreOptions): Generator<undefined, Set<string>> {
+    return this.#instances.restore(rows, (instance) => this.#alarms.set(instance), options);
   }
 
   // --- Inside -----------------------------------------------------------------------------------------------------

@@ -78,18 +78,34 @@ function rowKey(instance: number, letter: string, key: string | number): string 
   return `${instance}${letter}${key}`;
 }
 
-/** Rows as they come from disk, by instance number and table letter, each sorted by key. */
-export function groupRows(rows: Iterable<readonly [key: string, value: Json]>): Map<number, StoredRows> {
+export type AllRows = Iterable<readonly [key: string, value: Json]>;
+
+/** What a generator comes to, in one go. */
+export function finish<Result>(steps: Generator<undefined, Result>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** Rebuilding pauses after so many rows, if it is asked to. */
+export const STEP_ROWS = 10_000;
+
+/** Rows as they come from disk, by instance number and table letter, each sorted by key. In steps. */
+export function* groupRows(rows: AllRows): Generator<undefined, Map<number, StoredRows>> {
+  let grouped = 0;
   const byTable = new Map<string, { key: string; value: Json; n: number }[]>();
   for (const [text, value] of rows) {
     let i = 0;
     while (text.charCodeAt(i) < 58) i++;
     const key = text.slice(i + 1);
     getOrAdd(byTable, text.slice(0, i + 1), () => []).push({ key, value, n: Number.parseInt(key, 10) });
+    if (++grouped % STEP_ROWS === 0) yield;
   }
   const byInstance = new Map<number, Map<string, { key: string; value: Json }[]>>();
   for (const [table, list] of byTable) {
     list.sort((a, b) => a.n - b.n);
+    yield;
     getOrAdd(byInstance, Number(table.slice(0, -1)), () => new Map()).set(table.at(-1)!, list);
   }
   return byInstance;

@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { TabloomError } from "../protocol/errors.js";
 import type { HubFacade } from "../protocol/frames.js";
 import { names } from "../protocol/names.js";
+import { joinBroadcast } from "../transport/broadcast.js";
 import { dialRelay, serveRelay } from "./relay.js";
 
 const SPACE = "relay-test";
@@ -68,6 +69,62 @@ describe("a relay", () => {
     marker.postMessage({ data: "marker" });
     while (!arrived.includes("marker")) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(arrived.length - 1).toBe(4);
+  });
+
+  test("carries a long text whole while others come", async () => {
+    serve({ call: async (text) => String(text.length) });
+    const long = dial().call("x".repeat(12 * MEGABYTE));
+    const others: string[] = [];
+    for (let i = 0; i < 10; i++) others.push(await dial().call("y"));
+    expect(await long).toBe(String(12 * MEGABYTE));
+    expect(others).toEqual(Array.from({ length: 10 }, () => "1"));
+  });
+
+  test("tells a receiver that took nothing for long, and wakes, that answers were given up", async () => {
+    serve({ call: async (text) => text });
+    const got: string[] = [];
+    const arrived = async (count: number): Promise<void> => {
+      while (got.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    // A frozen tab: what comes to it waits, and it confirms nothing.
+    const inbox = joinBroadcast(names.inbox(SPACE, "frozen"), (chunk) => got.push(chunk));
+    const hub = joinBroadcast(names.inbox(SPACE, "hub"));
+    closing.push(inbox, hub);
+    for (let ask = 1; ask <= 6; ask++) {
+      const header = JSON.stringify({ from: "frozen", text: ask });
+      hub.post(`${header}\n${JSON.stringify({ ask, method: "call", text: "x" })}`);
+    }
+    await arrived(6 + 4);
+    const now = performance.now();
+    vi.spyOn(performance, "now").mockImplementation(() => now + 31_000);
+    // Somebody comes, and the hub looks who is gone.
+    expect(await dial().call("y")).toBe("y");
+    expect(got).toHaveLength(10);
+    for (let confirmed = 0; confirmed < 4; confirmed++) hub.post(`${JSON.stringify({ from: "frozen" })}\n`);
+    await arrived(11);
+    expect(got.slice(10)).toEqual([expect.stringContaining('"lost":true')]);
+    vi.restoreAllMocks();
+    hub.post(
+      `${JSON.stringify({ from: "frozen", text: 7 })}\n${JSON.stringify({ ask: 7, method: "call", text: "z" })}`,
+    );
+    await arrived(13);
+    expect(got[12]).toContain('"answer":7');
+  });
+
+  test("rejects what was asked when its answers were given up", async () => {
+    serve({ call: () => new Promise(() => {}) });
+    const asked: string[] = [];
+    const inbox = joinBroadcast(names.inbox(SPACE, "lossy"), (chunk) => {
+      const { from, text } = JSON.parse(chunk.slice(0, chunk.indexOf("\n"))) as { from: string; text?: number };
+      if (text !== undefined) asked.push(from);
+    });
+    closing.push(inbox);
+    const call = dial("lossy").call("x");
+    while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const back = joinBroadcast(names.inbox(SPACE, asked[0]!));
+    closing.push(back);
+    back.post(`${JSON.stringify({ from: "lossy", lost: true })}\n`);
+    await expect(call).rejects.toMatchObject({ code: "TIMEOUT" });
   });
 
   test("errors keep class, code and fields", async () => {

@@ -5,7 +5,7 @@
  * neither side has to hold more than that of what the other cannot keep up with. A channel between living ends loses
  * nothing; the death of the other end is seen by its lock, not here.
  */
-import { type WireError, fromWire, toWire } from "../protocol/errors.js";
+import { TabloomError, type WireError, fromWire, toWire } from "../protocol/errors.js";
 import type { HubFacade } from "../protocol/frames.js";
 import { randomText } from "../protocol/ids.js";
 import { names } from "../protocol/names.js";
@@ -15,7 +15,7 @@ import type { HubLink } from "../transport/comlink.js";
 /** In characters. */
 const CHUNK = 2 ** 20;
 const UNCONFIRMED = 4;
-/** A receiver that confirmed nothing for so long is gone. */
+/** A receiver that confirmed nothing for so long is gone, or frozen. */
 const GIVE_UP_MS = 30_000;
 
 /** In front of each chunk, on a line of its own. */
@@ -25,6 +25,8 @@ interface Header {
   text?: number;
   /** More chunks of this text follow. */
   more?: true;
+  /** Texts to this receiver were given up while it took none: it must not wait for them. */
+  lost?: true;
 }
 
 type Message =
@@ -51,12 +53,26 @@ class Outbox {
     return this.#unconfirmed === 0;
   }
 
+  /** What was to be sent is not any more; nor is anything new, until the receiver shows itself. */
+  givenUp = false;
+
+  giveUp(): void {
+    this.givenUp = true;
+    this.#queue.length = 0;
+    this.close();
+  }
+
+  tellLost(): void {
+    this.#channel.post(`${JSON.stringify({ from: this.#self, lost: true } satisfies Header)}\n`);
+  }
+
   /** The receiver has not taken anything for long. */
   get stuck(): boolean {
     return !this.idle && performance.now() - this.#movedAt > GIVE_UP_MS;
   }
 
   send(message: Message): void {
+    if (this.givenUp) return;
     const text = JSON.stringify(message);
     const number = this.#texts++;
     for (let at = 0; at < text.length; at += CHUNK) {
@@ -72,7 +88,8 @@ class Outbox {
   }
 
   confirmed(): void {
-    this.#unconfirmed--;
+    // More than were sent: those that came when this receiver had been given up.
+    this.#unconfirmed = Math.max(0, this.#unconfirmed - 1);
     this.#movedAt = performance.now();
     this.#push();
   }
@@ -100,12 +117,14 @@ class Relay {
   readonly #parts = new Map<string, string>();
   #closed = false;
 
-  constructor(space: string, self: string, hear: (message: Message, from: string) => void) {
+  constructor(space: string, self: string, hear: (message: Message, from: string) => void, onLost = (): void => {}) {
     this.#space = space;
     this.#self = self;
     this.#inbox = joinBroadcast(names.inbox(space, self), (chunk) => {
       const end = chunk.indexOf("\n");
-      const { from, text, more } = JSON.parse(chunk.slice(0, end)) as Header;
+      const { from, text, more, lost } = JSON.parse(chunk.slice(0, end)) as Header;
+      if (this.#outboxes.get(from)?.givenUp) this.#takeUp(from);
+      if (lost) return onLost();
       if (text === undefined) return this.#outboxes.get(from)?.confirmed();
       this.#outbox(from).confirm();
       const whole = (this.#parts.get(from) ?? "") + chunk.slice(end + 1);
@@ -129,6 +148,12 @@ class Relay {
     this.#outboxes.clear();
   }
 
+  /** It was only frozen. */
+  #takeUp(to: string): void {
+    this.#outboxes.delete(to);
+    this.#outbox(to).tellLost();
+  }
+
   #outbox(to: string): Outbox {
     let outbox = this.#outboxes.get(to);
     if (outbox === undefined) {
@@ -138,13 +163,17 @@ class Relay {
     return outbox;
   }
 
-  /** Outboxes are opened again when they are needed: those that rest need not stay, those to the dead may not. */
+  /** Outboxes are opened again when they are needed: those that rest need not stay. */
   #sweep(): void {
     for (const [to, outbox] of this.#outboxes) {
-      if (!outbox.idle && !outbox.stuck) continue;
-      outbox.close();
-      this.#outboxes.delete(to);
-      this.#parts.delete(to);
+      if (outbox.givenUp) continue;
+      if (outbox.idle) {
+        outbox.close();
+        this.#outboxes.delete(to);
+      } else if (outbox.stuck) {
+        outbox.giveUp();
+        this.#parts.delete(to);
+      }
     }
   }
 }
@@ -166,13 +195,19 @@ export function serveRelay(space: string, address: string, hub: HubFacade): { cl
 export function dialRelay(space: string, address: string): HubLink {
   const open = new Map<number, { resolve: (text: string) => void; reject: (error: Error) => void }>();
   let asked = 0;
-  const relay = new Relay(space, randomText(16), (message) => {
+  const hear = (message: Message): void => {
     if (!("answer" in message)) return;
     const waiting = open.get(message.answer);
     open.delete(message.answer);
     if ("error" in message) waiting?.reject(fromWire(message.error));
     else waiting?.resolve(message.text);
-  });
+  };
+  const onLost = (): void => {
+    for (const { reject } of open.values())
+      reject(new TabloomError("TIMEOUT", "answers were given up while this tab slept"));
+    open.clear();
+  };
+  const relay = new Relay(space, randomText(16), hear, onLost);
   const ask = (method: keyof HubFacade, text: string): Promise<string> =>
     new Promise((resolve, reject) => {
       open.set(++asked, { resolve, reject });

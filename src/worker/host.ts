@@ -11,6 +11,7 @@ import { Checkpoints } from "./checkpoints.js";
 import { Committer } from "./committer.js";
 import { FanOut } from "./fan-out.js";
 import { type Liveness, createLiveness } from "./liveness.js";
+import { inSlices } from "./in-slices.js";
 import { Outbox } from "./outbox.js";
 import { epochError, forgottenError, quotaError } from "./refusals.js";
 import { Regroup } from "./regroup.js";
@@ -104,8 +105,8 @@ export class Host {
     });
     this.#checkpoints = new Checkpoints(journal, this.#checkpointer, this.#committer);
     this.#checkpointer.seed(loaded);
-    for (const owner of this.#space.restore(rows)) this.#liveness.watch(owner);
     this.#sessions.restore(rows);
+    for (const owner of await inSlices(this.#space.restoring(rows))) this.#liveness.watch(owner);
     const living = await this.#regroup.begin(this.#options.space);
     for (const tab of living) this.#liveness.watch(tab);
     this.#sessions.parkAllBut(living, this.#ticks());

@@ -117,7 +117,7 @@ export class Hub implements HubFacade {
       if (relayed && !this.#reign) return this.#reset();
       if (this.#uplink) return (await this.#uplink.ask("pull", asked)) ?? this.#reset();
       await this.#role();
-      if (!this.#host && !this.#uplink) return this.#unfit ? this.#reset() : this.#tellStatus();
+      if (!relayed && !this.#host && !this.#uplink) return this.#unfit ? this.#reset() : this.#tellStatus();
     }
   }
 
@@ -354,7 +354,8 @@ export class Hub implements HubFacade {
       if (message.rank && outranks(message.rank, RANK)) void this.#handOver(this.#reign);
     } else if ("owner" in message && !this.#reign) {
       this.#claim.heard();
-      this.#follow(message.owner);
+      // Without a tab there is nothing to relay, and a frozen worker would stand in line for that owner's lock.
+      if (this.#tabs.size > 0) this.#follow(message.owner);
     } else if ("starting" in message) this.#claim.heard();
     else if ("wanted" in message && message.wanted > SCHEMA) this.#depose();
   }
