@@ -26,6 +26,22 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      {
+        // Not in `npm test`: needs three browsers. `npm run test:engines` runs it.
+        extends: true,
+        test: {
+          name: "engines",
+          include: ["e2e/engines/*.engines.ts"],
+          globalSetup: ["e2e/engines/builds.setup.ts"],
+          environment: "node",
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        // Not in `npm test`: minutes of it. `npm run test:chaos` runs it.
+        extends: true,
+        test: { name: "chaos", include: ["e2e/chaos/*.chaos.ts"], environment: "node", hookTimeout: 60_000 },
+      },
     ],
   },
 });

@@ -5,7 +5,8 @@ import { type Site, serve } from "../e2e/support/server.js";
 
 /** A browser with a profile on disk, on the benchmark page. */
 export interface Tabs {
-  open(): Promise<Page>;
+  open(path?: string): Promise<Page>;
+  crash(page: Page): Promise<void>;
   /** The hub of a space, as the debugger sees it. */
   hub(space: string): Promise<WorkerSession>;
   /** Closes every page, and with the last one ends the hubs. */
@@ -24,7 +25,8 @@ export async function openTabs(): Promise<Tabs> {
   const site: Site = await serve();
   const profile: Profile = await openDiskProfile();
   return {
-    open: () => profile.open(site.origin, "/bench/page.html"),
+    open: (path = "/bench/page.html") => profile.open(site.origin, path),
+    crash: (page) => profile.crash(page),
     hub: (space) => attach(profile, space),
     async end() {
       const [keeper, ...pages] = profile.context.pages();

@@ -4,7 +4,7 @@ import { format, resolveConfig } from "prettier";
 
 const FILE = "docs/benchmarks.md";
 /** Sections in their order; "notes" is written by hand and stays. */
-const ORDER = ["spine", "memory", "scale", "start", "redis", "bridge", "size", "notes"];
+const ORDER = ["spine", "memory", "scale", "start", "tabs", "redis", "bridge", "size", "notes"];
 const INTRODUCTION = `# Benchmarks
 
 Written by \`npm run bench -- --write\`; the code is in \`bench/\`. \`npm run bench -- <name>\` runs one and prints its table.

@@ -7,6 +7,7 @@ import { scale } from "./scale.js";
 import { size } from "./size.js";
 import { spine } from "./spine.js";
 import { start } from "./start.js";
+import { tabs } from "./tabs.js";
 
 export interface Run {
   /** Where CPU profiles go; undefined: none are taken. */
@@ -25,6 +26,7 @@ const benchmarks: Record<string, Benchmark> = {
   memory: { run: memory, browser: false },
   scale: { run: scale, browser: true },
   start: { run: start, browser: true },
+  tabs: { run: tabs, browser: true },
   size: { run: size, browser: false },
 };
 

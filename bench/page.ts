@@ -7,15 +7,19 @@ import type { RawPort } from "./raw-worker.js";
 
 type Durability = tabloom.Durability;
 type Schema = typeof payload;
+type Mode = NonNullable<tabloom.HubOptions["mode"]>;
 
 const backends = new Map<string, tabloom.Backend>();
+/** The mode of each space that was named one. */
+const modes = new Map<string, Mode>();
 const queues = new Map<string, tabloom.Queue<Schema>>();
 const topics = new Map<string, tabloom.Topic<Schema>>();
 
 // --- Handles --------------------------------------------------------------------------------------------------------
 
 function backendOf(space: string): tabloom.Backend {
-  return getOrAdd(backends, space, () => tabloom.connect({ space }));
+  const mode = modes.get(space);
+  return getOrAdd(backends, space, () => tabloom.connect({ space, ...(mode && { mode }) }));
 }
 
 function queueOf(durability: Durability, space = "bench"): tabloom.Queue<Schema> {
@@ -292,7 +296,55 @@ async function journalLength(space: string): Promise<number> {
   return length;
 }
 
+// --- Tabs that come and go ------------------------------------------------------------------------------------------
+
+/** Joins a space, and has had an answer from its hub. */
+async function join(space: string, mode: Mode): Promise<void> {
+  modes.set(space, mode);
+  await queueOf("relaxed", space).stats();
+}
+
+/** Holds a message with a lease that only this tab's death ends. */
+async function hold(space: string): Promise<void> {
+  const queue = queueOf("relaxed", space);
+  await queue.send({ data: makePayload(1) });
+  await queue.recv({ leaseMs: 24 * 3_600_000 });
+}
+
+/** When the next message came. */
+async function received(space: string): Promise<number> {
+  await queueOf("relaxed", space).recv({ timeoutMs: 60_000 });
+  return epochNow();
+}
+
+const acknowledgedAt: number[] = [];
+
+/** Sends one message after the other, from now on. */
+function sendOn(space: string): void {
+  const queue = queueOf("relaxed", space);
+  void (async () => {
+    for (let i = 0; ; i = (i + 1) % 1000) {
+      await queue.send({ data: makePayload(i) });
+      acknowledgedAt.push(epochNow());
+      await pause(1);
+    }
+  })();
+}
+
+/** The longest time between two acknowledgements, once there are so many more. */
+async function longestGap(more: number): Promise<number> {
+  const from = Math.max(0, acknowledgedAt.length - 1);
+  while (acknowledgedAt.length < from + more) await pause(10);
+  const times = acknowledgedAt.slice(from);
+  return Math.max(...times.slice(1).map((at, i) => at - times[i]!));
+}
+
 export const bench = {
+  join,
+  hold,
+  received,
+  sendOn,
+  longestGap,
   raw,
   callLatencies,
   sendRate,

@@ -80,6 +80,14 @@ describe("tabs of several ways", () => {
     const b = await openTab({ mode: "single-tab" });
     expect(await b.evaluate(async () => (await q.stats()).ready)).toBe(0);
     expect(await modeOf(b)).toMatchObject({ mode: "single-tab", durable: false, tabs: 1 });
+    // And at rest: its hub is not looked for again and again.
+    const changes = await b.evaluate(async () => {
+      let count = 0;
+      backend.onStatus(() => count++);
+      for (let i = 0; i < 50; i++) await q.stats();
+      return count;
+    });
+    expect(changes).toBe(0);
     await share(b, b, 2);
   });
 });

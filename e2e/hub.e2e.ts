@@ -90,21 +90,6 @@ describe.each(MODES)("%s", (mode) => {
       expect(again).toEqual({ data: { i: 1 }, attempt: 1 });
     });
 
-    test("what one hub left in the journal survives the checkpoints of those after it", async () => {
-      const a = await openTab();
-      for (let round = 0; round < 3; round++) {
-        await a.evaluate((from) => sendAll(5, { from, inFlight: 1 }), round * 5);
-        await stage.profile.killHubs();
-        // A hub checkpoints when it has been idle for half a second.
-        await a.evaluate(() => q.stats());
-        await a.waitForTimeout(900);
-      }
-      await stage.restart();
-      const again = await openTab();
-      const found = await again.evaluate(async () => (await q.recvMany({ max: 100 })).map(({ data }) => data.i));
-      expect(found).toEqual(Array.from({ length: 15 }, (_, i) => i));
-    });
-
     test("memory-only state is gone: the status shows another epoch, and it starts empty", async () => {
       const a = await openTab({ queue: { durability: "memory" } });
       await a.evaluate(() => sendAll(3));
@@ -156,6 +141,23 @@ describe.each(MODES)("%s", (mode) => {
 describe("in SharedWorkers", () => {
   const stage = setStage();
   const { openTab } = stage;
+
+  describe("hub after hub", () => {
+    test("what one hub left in the journal survives the checkpoints of those after it", async () => {
+      const a = await openTab();
+      for (let round = 0; round < 3; round++) {
+        await a.evaluate((from) => sendAll(5, { from, inFlight: 1 }), round * 5);
+        await stage.profile.killHubs();
+        // A hub checkpoints when it has been idle for half a second.
+        await a.evaluate(() => q.stats());
+        await a.waitForTimeout(900);
+      }
+      await stage.restart();
+      const again = await openTab();
+      const found = await again.evaluate(async () => (await q.recvMany({ max: 100 })).map(({ data }) => data.i));
+      expect(found).toEqual(Array.from({ length: 15 }, (_, i) => i));
+    });
+  });
 
   describe("a hub that is dead before it answers", () => {
     test("is given up for the next one without a warning, and what was sent to it has one effect", async () => {

@@ -10,10 +10,16 @@ const STATES = {
   connecting: "Connecting",
   loading: "Hub is loading",
   ready: "Hub is ready",
+  blocked: "An older build is in the way",
   failed: "Hub failed",
   closed: "Closed",
 } satisfies Record<BackendStatus["state"], string>;
-const MODES: Record<string, string> = { "shared-worker": "in a SharedWorker", memory: "in this tab's memory" };
+const MODES = {
+  "shared-worker": "in a SharedWorker",
+  "elected-tab": "beside one of the tabs",
+  "single-tab": "in this tab alone",
+  memory: "in this tab's memory",
+} satisfies Record<BackendStatus["mode"], string>;
 
 let seenAt = performance.now();
 let epoch = "";
@@ -45,7 +51,7 @@ function showStatus(): void {
     byId("bar-status-text", HTMLElement),
     health === "ready" ? `${plural(tabs, "tab")} in touch` : STATES[health],
   );
-  setText(byId("hub-mode", HTMLElement), MODES[mode] ?? mode);
+  setText(byId("hub-mode", HTMLElement), MODES[mode]);
   setText(byId("hub-tabs", HTMLElement), String(tabs));
   setText(byId("hub-durable", HTMLElement), durable ? "durable" : "memory only");
   setText(byId("hub-epoch", HTMLElement), shortEpoch(newEpoch));

@@ -12,6 +12,8 @@ export interface Scenario {
   cannot?(engine: EngineName, mode: Mode): string | undefined;
   /** What of it is not the browser's own doing, but made at the outermost edge; undefined: nothing. */
   simulated?(engine: EngineName, mode: Mode): string | undefined;
+  /** What is not done by then hangs. Default: 60,000, twice as long as a call may take. */
+  readonly limitMs?: number;
   /** The browser is not fit for another cell afterwards. */
   readonly spoils?: boolean;
   run(stage: Stage): Promise<void>;

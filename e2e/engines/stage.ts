@@ -57,6 +57,8 @@ export interface Disturbance {
   >;
 }
 
+const SCREENSHOTS = 3;
+
 /** A browser and a site, which the cells of one engine use one after the other. */
 export class Theatre {
   readonly engine: Engine;
@@ -210,11 +212,12 @@ class Cell implements Stage {
   }
 
   async takeScreenshots(): Promise<void> {
-    for (const [i, tab] of [...this.#tabs].entries()) {
+    const all = [...this.#tabs].slice(0, SCREENSHOTS).map((tab, i) => {
       const file = `.out/engines/failed-${this.engine.name}-${this.mode}-${this.space}-tab${i + 1}.png`;
-      // A tab that crashed or hangs has none to give.
-      await Promise.race([tab.screenshot(file).catch(() => {}), new Promise((resolve) => setTimeout(resolve, 3000))]);
-    }
+      return tab.screenshot(file).catch(() => {});
+    });
+    // A tab that crashed or hangs has none to give.
+    await Promise.race([Promise.all(all), new Promise((resolve) => setTimeout(resolve, 5000))]);
   }
 }
 

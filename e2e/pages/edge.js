@@ -18,8 +18,11 @@ const commands = {
   faults: (set) => Object.assign(faults, set),
 };
 
+const done = new Set();
+
 channel.onmessage = ({ data: { id, close, ...command } }) => {
-  if (id === undefined) return;
+  if (id === undefined || done.has(id)) return;
+  done.add(id);
   // Before a hang, for whoever asked for it wants to see it hang.
   channel.postMessage({ done: id });
   for (const [name, value] of Object.entries(command)) commands[name](value);

@@ -63,11 +63,15 @@ function workerOf(generation) {
 async function disturb(space, command) {
   const channel = new BroadcastChannel(`edge/${space}`);
   const id = crypto.randomUUID();
+  const ask = () => channel.postMessage({ id, ...command });
   const done = new Promise((resolve) => {
     channel.onmessage = ({ data }) => data.done === id && resolve();
   });
-  channel.postMessage({ id, ...command });
+  // Again and again: the hub may only be starting, and hear nothing yet.
+  const asking = setInterval(ask, 200);
+  ask();
   await done;
+  clearInterval(asking);
   channel.close();
 }
 

@@ -19,7 +19,7 @@ export interface Profile {
   open(origin: string, path?: string): Promise<Page>;
   /** Ends every SharedWorker of this profile, as an out-of-memory kill would. Returns how many there were. */
   killWorkers(): Promise<number>;
-  /** Ends the hub of each space, in whichever worker it is. Returns how many there were. */
+  /** Ends every SharedWorker, or else the hub that a tab hosts. Returns how many there were. */
   killHubs(): Promise<number>;
   /** Crashes a tab's renderer process. */
   crash(page: Page): Promise<void>;
@@ -88,10 +88,13 @@ async function makeProfile(
     },
     killWorkers,
     async killHubs() {
-      const pages = context.pages().filter((page) => !crashed.has(page));
-      const hosted = pages.map((page) => page.evaluate(() => globalThis.killHostedHub?.() ?? 0));
-      const killed = await Promise.all([killWorkers(), ...hosted]);
-      return killed.reduce((sum, count) => sum + count, 0);
+      let killed = await killWorkers();
+      for (const page of context.pages()) {
+        // One after the other: where one was ended, the next tab is about to start another.
+        if (killed > 0) break;
+        if (!crashed.has(page)) killed = await page.evaluate(() => globalThis.killHostedHub?.() ?? 0);
+      }
+      return killed;
     },
     async crash(page) {
       const session = await context.newCDPSession(page);

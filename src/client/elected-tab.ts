@@ -95,7 +95,7 @@ class ElectedTab implements Dialer {
     // A worker may be slow to start, so each has longer than the one before. An owner that did not even say that it is
     // there has had ten questions.
     if (this.#hosted && Number.isInteger(Math.log2(attempts / ATTEMPTS_TO_START))) this.#hosted.end();
-    if (!this.#hosted && !this.#heard) this.#ownership.steal();
+    if (!this.#hosted && !this.#heard) void this.#ownership.steal();
     this.#heard = false;
   }
 

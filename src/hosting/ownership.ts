@@ -16,6 +16,7 @@ import { outranks } from "./rank.js";
 const ASK_EVERY_MS = 1000;
 const SILENT_ASKS = 2;
 const STEAL_SPREAD_MS = 500;
+const LAST_ASK_MS = 100;
 /** Without Web Locks nothing queues: one question shows whether there is an owner already. */
 const FIRST_ASK_MS = 200;
 
@@ -71,7 +72,7 @@ export class Ownership implements Claim {
   readonly #options: OwnershipOptions;
   /** Ends the wait, and lets go of what is owned. */
   #ending = new AbortController();
-  #heard = (): void => {};
+  #heard: () => unknown = () => {};
   #steal = (): void => {};
 
   constructor(options: OwnershipOptions) {
@@ -109,9 +110,15 @@ export class Ownership implements Claim {
     this.#ending.abort();
   }
 
-  /** Takes the space from an owner that does not answer, if it is still waited for. */
-  steal(): void {
-    this.#steal();
+  /** Takes the space from an owner that does not answer, if it is still waited for and stays silent. */
+  async steal(): Promise<void> {
+    const go = this.#steal;
+    let shown = false;
+    this.#heard = () => (shown = true);
+    this.ask();
+    // Another may have stolen it, and answers by then.
+    await pause(LAST_ASK_MS + Math.random() * STEAL_SPREAD_MS);
+    if (!shown) go();
   }
 
   /** Waits for the lock, or takes it from a silent owner. */

@@ -56,7 +56,7 @@ class LockLiveness implements Liveness {
 const SILENT_MS = 15_000;
 
 /** Where there are no Web Locks (an insecure origin): a tab that was not heard of for 15 s is dead. */
-export class HeartbeatLiveness implements Liveness {
+class HeartbeatLiveness implements Liveness {
   readonly #onDeath: (tab: string) => void;
   /** When each was heard of last, of a clock that does not step. */
   readonly #heardAt = new Map<string, number>();

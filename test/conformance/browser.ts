@@ -26,10 +26,7 @@ const makers = {
     }),
   "hub+memory": () => createWorld({ name: "hub+memory", entry: entry as Entry, connect, durability: "memory" }),
   "elected+indexeddb": () =>
-    createWorld(
-      { name: "elected+indexeddb", entry: entry as Entry, connect: elect, durability: "relaxed" },
-      ELSEWHERE,
-    ),
+    createWorld({ name: "elected+indexeddb", entry: entry as Entry, connect: elect, durability: "relaxed" }, ELSEWHERE),
 };
 
 type WorldName = keyof typeof makers;

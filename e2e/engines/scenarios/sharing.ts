@@ -78,6 +78,8 @@ export const sharing: readonly Scenario[] = [
   {
     fault: `${MANY} tabs start at once`,
     checks: "one hub, every call answered, nothing lost or doubled, no tab warned",
+    // Most of it goes into starting their processes.
+    limitMs: 120_000,
     spoils: true,
     async run({ openPage, enter, space }) {
       const tabs = [];
