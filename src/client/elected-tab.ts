@@ -69,7 +69,10 @@ class ElectedTab implements Dialer {
   #join(): void {
     const { space } = this.#options;
     this.#control = joinControl(space, (message) => {
-      this.#heard ||= "owner" in message || "starting" in message;
+      if ("owner" in message || "starting" in message) {
+        this.#heard = true;
+        this.#ownership.heard();
+      }
       if ("ask" in message && this.#hosted && !this.#watch) this.#control.say({ starting: true });
       if (!("owner" in message)) return;
       if (this.#hosted) this.#watchOver(this.#hosted, message.owner.hubId);
