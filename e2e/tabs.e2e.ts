@@ -59,6 +59,25 @@ describe.each(MODES)("%s", (mode) => {
       expect(again).toEqual({ data: { i: 0 }, attempt: 1 });
     });
 
+    test("a backend that is closed stays so, whatever its hub does then", async () => {
+      const a = await stage.profile.open(stage.site.origin);
+      const states = await a.evaluate(async (mode) => {
+        const after: string[] = [];
+        for (let i = 0; i < 20; i++) {
+          const last = tabloom.connect({ space: `closing-${i}`, mode });
+          last.onStatus(({ state }) => after.push(state));
+          const handle = tabloom.queue({ id: "q", schema: anything, backend: last });
+          await handle.stats();
+          after.length = 0;
+          await last.close();
+          const refused = await handle.stats().catch((error: unknown) => (error as { code?: string }).code);
+          after.push(String(refused));
+        }
+        return after;
+      }, mode);
+      expect(states).toEqual(["closed", "CLOSED"]);
+    });
+
     test("errors keep class, code, fields and cause on their way from the hub", async () => {
       const a = await openTab({ queue: { limits: { payloadBytes: 20, maxMessages: 1 } } });
       const errors = await a.evaluate(async () => {

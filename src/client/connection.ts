@@ -66,6 +66,7 @@ export class Connection {
   #epoch: string | undefined;
   #generation = 1;
   #connecting = false;
+  #leaving = false;
   /** Which of the ways is tried or taken, and whether a hub ever answered on it. */
   #way = 0;
   #dialer: Dialer | undefined;
@@ -126,7 +127,7 @@ export class Connection {
 
   /** Connects again, in place. */
   reconnect(afterMs = 0): void {
-    if (this.#life.signal.aborted || this.#connecting) return;
+    if (this.#life.signal.aborted || this.#connecting || this.#leaving) return;
     this.#drop();
     this.#options.onDisconnected();
     void this.#connect(afterMs);
@@ -137,6 +138,8 @@ export class Connection {
     removeEventListener("pageshow", this.#onShown);
     globalThis.document?.removeEventListener("visibilitychange", this.#onShown);
     clearInterval(this.#heartbeat);
+    // A hub whose last tab leaves lets its lock go, and says so: it is not looked for any more.
+    this.#leaving = true;
     if (this.#link) await Promise.race([this.send({ kind: "goodbye", tab: this.tab }), pause(ANSWER_WITHIN_MS)]);
     this.#end();
     this.#dialer?.close?.();

@@ -305,6 +305,8 @@ class HubBackend implements Backend {
   }
 
   #setStatus(change: Partial<BackendStatus>): void {
+    // Whatever the hub still says, or its end: nothing opens this again.
+    if (this.#status.state === "closed") return;
     const next = { ...this.#status, ...change };
     if (JSON.stringify(next) === JSON.stringify(this.#status)) return;
     if (next.problem !== this.#status.problem && next.problem) console.warn(`tabloom: ${next.problem}`);
