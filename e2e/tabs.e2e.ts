@@ -61,14 +61,15 @@ describe.each(MODES)("%s", (mode) => {
 
     test("a backend that is closed stays so, whatever its hub does then", async () => {
       const a = await stage.profile.open(stage.site.origin);
-      const states = await a.evaluate(async (mode) => {
-        const after: string[] = [];
+      const rounds = await a.evaluate(async (mode) => {
+        const all: string[][] = [];
         for (let i = 0; i < 20; i++) {
           const last = tabloom.connect({ space: `closing-${i}`, mode });
-          last.onStatus(({ state }) => after.push(state));
           const handle = tabloom.queue({ id: "q", schema: anything, backend: last });
           await handle.stats();
-          after.length = 0;
+          const after: string[] = [];
+          all.push(after);
+          last.onStatus(({ state }) => after.push(state));
           await last.close();
           const told = handle.stats().then(
             () => "answered",
@@ -76,9 +77,10 @@ describe.each(MODES)("%s", (mode) => {
           );
           after.push(await told);
         }
-        return after;
+        return all;
       }, mode);
-      expect(states).toEqual(["closed", "CLOSED"]);
+      expect(rounds).toEqual(rounds.map(() => ["closed", "CLOSED"]));
+      expect(rounds).toHaveLength(20);
     });
 
     test("errors keep class, code, fields and cause on their way from the hub", async () => {
