@@ -52,6 +52,45 @@ describe("without SharedWorkers", () => {
   });
 });
 
+describe("an app's own code in the worker beside a tab", () => {
+  test("may throw: the hub goes on", async () => {
+    const a = await stage.profile.open(stage.site.origin);
+    const epochs = await a.evaluate(async () => {
+      const dedicatedWorker = ({ name }: { name: string }): Worker =>
+        new Worker("/e2e/pages/failing-hub.js", { type: "module", name });
+      join("test", { mode: "elected-tab", dedicatedWorker });
+      await q.send({ data: { i: 1 } });
+      const before = backend.status.epoch;
+      new BroadcastChannel("fail").postMessage("now");
+      // Longer than it takes to end a hub and to start another.
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await q.stats();
+      return [before, backend.status.epoch];
+    });
+    expect(epochs[1]).toBe(epochs[0]);
+  });
+
+  test("a mode that there is not is refused at once", async () => {
+    const a = await stage.profile.open(stage.site.origin);
+    const code = await a.evaluate(() => {
+      try {
+        const handle = tabloom.queue({
+          id: "q",
+          schema: anything,
+          backend: tabloom.connect({ mode: "worker" as "single-tab" }),
+        });
+        return handle.stats().then(
+          () => "",
+          (error: unknown) => (error as { name: string }).name,
+        );
+      } catch (error) {
+        return (error as { name: string }).name;
+      }
+    });
+    expect(code).toBe("ValidationError");
+  });
+});
+
 describe("tabs of several ways", () => {
   test("a SharedWorker and an elected tab share one hub", async () => {
     const a = await openTab();

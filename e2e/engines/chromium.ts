@@ -1,15 +1,6 @@
 import { type Engine, type LaunchOptions } from "./driver.js";
+import { ARGS } from "../support/browser.js";
 import { type Ways, launchDriven } from "./puppeteer-browser.js";
-
-const ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 export function chromium(): Engine {
   return {

@@ -27,6 +27,8 @@ const ATTEMPTS_TO_START = 3;
 /** The hub beside this tab, or in it. */
 export interface HostedHub {
   connect(): HubLink;
+  /** It showed itself: errors in its worker from now on are the app's, and do not end it. */
+  started?(): void;
   /** Resolves when it ended; with a text when this build cannot read what the space holds. */
   readonly ended: Promise<string | undefined>;
   end(): void;
@@ -129,6 +131,7 @@ class ElectedTab implements Dialer {
   /** Whether this tab is in touch with its hub or not: nobody else starts another. */
   #watchOver(hosted: HostedHub, hubId: string): void {
     if (this.#watch) return;
+    hosted.started?.();
     const { signal } = (this.#watch = new AbortController());
     navigator.locks.request(names.hubLock(this.#options.space, hubId), { signal }, () => hosted.end()).catch(() => {});
   }
@@ -180,16 +183,19 @@ export function hostInWorker(worker: Worker, onError: () => void): HostedHub {
   };
   // All that it ever says: it owns the space no more.
   worker.addEventListener("message", ({ data }: MessageEvent<string>) => end(data || undefined));
-  worker.addEventListener("error", () => {
+  const starting = new AbortController();
+  const failed = (): void => {
     onError();
     end();
-  });
+  };
+  worker.addEventListener("error", failed, { signal: starting.signal });
   return {
     connect() {
       const { port1, port2 } = new MessageChannel();
       worker.postMessage("connect", [port2]);
       return connectHub(port1);
     },
+    started: () => starting.abort(),
     ended,
     end: () => end(),
   };

@@ -2,6 +2,7 @@ import { TabloomError } from "../protocol/errors.js";
 import type { HubLink } from "../transport/comlink.js";
 import { type Dialer, type Hosting, type HostingMode, WayClosed } from "./dialer.js";
 import type { HubOptions } from "./hub-backend.js";
+import { oneOf } from "./ranges.js";
 import { sharedWorkerDialer } from "./shared-worker.js";
 
 /** Parts that only some tabs need, loaded when they do. */
@@ -31,6 +32,7 @@ export function hubHosting(options: HubOptions, parts: HostingParts): Hosting {
       };
     },
   };
+  if (mode !== undefined) oneOf("mode", mode, Object.keys(ways) as HostingMode[]);
   return { assertAvailable, ways: mode ? [ways[mode]] : Object.values(ways) };
 }
 
