@@ -18,6 +18,7 @@ const DIRECTIONS: Record<string, readonly string[]> = {
   client: ["protocol", "transport", "hosting"],
   worker: ["engine", "store", "hosting", "transport", "protocol"],
   memory: ["engine", "store", "client", "protocol"],
+  redis: ["client", "protocol"],
 };
 
 /** The one file that knows each library. */
@@ -27,6 +28,7 @@ const LIBRARIES: Record<string, string> = {
   "compare-versions": "hosting/rank.ts",
   croner: "engine/cron.ts",
   dexie: "store/database.ts",
+  ioredis: "redis/client.ts",
 };
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })

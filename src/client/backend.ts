@@ -52,8 +52,8 @@ export interface FeedListener {
 }
 
 export interface BackendStatus {
-  /** Where the hub runs; "memory": the memory flavour. */
-  mode: HostingMode | "memory";
+  /** Where the hub runs; "memory": the memory flavour; "redis": a server does its work. */
+  mode: HostingMode | "memory" | "redis";
   /**
    * blocked: the storage waits for an older build to let it go, in a tab that should be reloaded. failed: the storage
    * cannot be opened just now; it is tried again, and calls wait as long as they may. `problem` says more.
@@ -68,6 +68,8 @@ export interface BackendStatus {
   durable: boolean;
   /** Why nothing survives, or why calls wait. */
   problem?: string | undefined;
+  /** How the Redis server keeps data, as far as it tells: what a crash of it may cost (docs/server.md). */
+  persistence?: "none" | "snapshots" | "aof-no" | "aof-everysec" | "aof-always";
   /** Whether the browser keeps this origin's data when the disk gets full; known after `connect({ persist: true })`. */
   persisted?: boolean;
   /** Tabs in touch with the hub. */

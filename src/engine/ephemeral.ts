@@ -19,7 +19,6 @@ const traits: EntriesTraits = { announces: "ephemeral.changed", countsAll: true,
 
 export const ephemeral: Primitive<State, "ephemeral"> = {
   kind: "ephemeral",
-  fixed: [],
   create: (config, seed) => createState(config, seed, traits),
   configure(state, config) {
     state.config = config;

@@ -1,5 +1,5 @@
-import type { Configs, Durability, InstanceName, Kind, OpenBody } from "../protocol/commands.js";
-import { TabloomError } from "../protocol/errors.js";
+import { type Configs, type Durability, type InstanceName, type Kind, type OpenBody, fixedSettings } from "../protocol/commands.js";
+import { TabloomError, conflictError } from "../protocol/errors.js";
 import { instanceKey } from "../protocol/names.js";
 import type { Instance } from "./instance.js";
 import type { AnyPrimitive, Table } from "./primitive.js";
@@ -153,13 +153,13 @@ export function registrationOf({ name, config, durability, seed }: Instance): Re
 
 /** Whether opening it like this changes an instance. Throws `CONFLICT` when it cannot be opened like this. */
 export function changes(existing: Instance, { name, config, durability }: OpenBody): boolean {
-  const fixed = existing.primitive.fixed.find(
+  const fixed = fixedSettings[name.kind].find(
     (field) => readField(existing.config, field) !== readField(config, field),
   );
-  if (fixed !== undefined) throw conflict(name, fixed, readField(existing.config, fixed), readField(config, fixed));
+  if (fixed !== undefined) throw conflictError(name, fixed, readField(existing.config, fixed), readField(config, fixed));
   // What of an instance was only in memory cannot be made durable afterwards, unless those who need it tell it again.
   if (!existing.primitive.lasting && (existing.durability === "memory") !== (durability === "memory")) {
-    throw conflict(name, "durability", existing.durability, durability);
+    throw conflictError(name, "durability", existing.durability, durability);
   }
   return existing.durability !== durability || JSON.stringify(existing.config) !== JSON.stringify(config);
 }
@@ -175,11 +175,4 @@ export function inMemory(body: OpenBody): OpenBody {
 
 function readField(config: Configs[Kind], field: string): unknown {
   return (config as unknown as Record<string, unknown>)[field];
-}
-
-function conflict(name: InstanceName, field: string, stored: unknown, asked: unknown): TabloomError {
-  return new TabloomError(
-    "CONFLICT",
-    `${name.kind} "${name.id}" exists with ${field} ${JSON.stringify(stored)}; it cannot be opened with ${JSON.stringify(asked)}`,
-  );
 }

@@ -41,7 +41,6 @@ const DEFAULT_KEY_TTL_MS = 7 * 24 * 3_600_000;
 
 export const job: Primitive<JobState, "job"> = {
   kind: "job",
-  fixed: [],
   create: createState,
   configure(state, config) {
     state.config = config;

@@ -34,7 +34,6 @@ const LATEST_CLOCK = 2 ** 52;
 
 export const mutex: Primitive<MutexState, "mutex"> = {
   kind: "mutex",
-  fixed: [],
   lasting: true,
   create: createState,
   configure() {},

@@ -86,8 +86,6 @@ export type StoredRows = ReadonlyMap<string, readonly { key: string; value: Json
 export interface Primitive<State, K extends Kind> {
   readonly kind: K;
   create(config: Configs[K], seed: string, name: InstanceName, payloads: Payloads): State;
-  /** Settings that may not change once the instance exists. */
-  readonly fixed: readonly (keyof Configs[K] & string)[];
   configure(state: State, config: Configs[K]): void;
   /** In one go, or in steps. */
   restore(state: State, rows: StoredRows): Iterable<undefined> | void;

@@ -42,7 +42,6 @@ const UNREADABLE_PARKED_MS = 30_000;
 
 export const queue: Primitive<QueueState, "queue"> = {
   kind: "queue",
-  fixed: ["ordering"],
   create: (config, _, __, payloads) => createState(config, payloads),
   configure(state, config) {
     state.config = config;

@@ -63,7 +63,6 @@ const counters: Table<RatelimitState, string, Counter> = {
 
 export const ratelimit: Primitive<RatelimitState, "ratelimit"> = {
   kind: "ratelimit",
-  fixed: ["algorithm", "windowMs"],
   create: (config) => ({ config, counters: new Map(), windows: new Map() }),
   configure(state, config) {
     state.config = config;

@@ -23,7 +23,6 @@ const traits: EntriesTraits = {
 
 export const registry: Primitive<State, "registry"> = {
   kind: "registry",
-  fixed: [],
   create: (config, seed) => createState(config, seed, traits),
   configure(state, config) {
     state.config = config;

@@ -38,7 +38,6 @@ const NO_PROGRESS = { lastRunAt: null, lastRunId: "", manualRunId: "", paused: f
 
 export const scheduler: Primitive<SchedulerState, "scheduler"> = {
   kind: "scheduler",
-  fixed: [],
   create: createState,
   configure(state, config) {
     state.config = config;

@@ -46,7 +46,6 @@ const DEFAULT_IDEMPOTENCY_TTL_MS = 7 * 24 * 3_600_000;
 
 export const topic: Primitive<TopicState, "topic"> = {
   kind: "topic",
-  fixed: [],
   create: createState,
   configure(state, config) {
     state.config = config;

@@ -41,6 +41,18 @@ export interface Configs {
   ephemeral: EphemeralConfig;
 }
 
+/** Settings that may not change once an instance exists. */
+export const fixedSettings: { readonly [K in Kind]: readonly (keyof Configs[K] & string)[] } = {
+  ratelimit: ["algorithm", "windowMs"],
+  mutex: [],
+  queue: ["ordering"],
+  topic: [],
+  job: [],
+  scheduler: [],
+  registry: [],
+  ephemeral: [],
+};
+
 export interface OpenBody<K extends Kind = Kind> {
   name: InstanceName<K>;
   config: Configs[K];

@@ -213,6 +213,19 @@ export class AbortError extends TabloomError {
 
 export const closedError = (what: string): TabloomError => new TabloomError("CLOSED", `this ${what} is closed`);
 
+/** An instance exists with a setting that excludes the one that is asked for. */
+export function conflictError(
+  { kind, id }: { kind: string; id: string },
+  field: string,
+  stored: unknown,
+  asked: unknown,
+): TabloomError {
+  return new TabloomError(
+    "CONFLICT",
+    `${kind} "${id}" exists with ${field} ${JSON.stringify(stored)}; it cannot be opened with ${JSON.stringify(asked)}`,
+  );
+}
+
 /** An error as JSON. */
 export interface WireError {
   code: ErrorCode | "RANGE" | "UNEXPECTED";

@@ -1,19 +1,21 @@
 import { afterAll, describe, test } from "vitest";
 import * as memory from "../../src/memory.js";
-import { type Backend, createWorld } from "./case.js";
+import { type Backend, type Entry, createWorld } from "./case.js";
 import { casesOf, fullName } from "./conformance.js";
 import { type CaseOutcome, writeOutcomes } from "./table.js";
 
 export interface NodeWorld {
   /** The backend's name in the table. */
   readonly name: string;
-  connect(): Backend;
+  /** The entry of the package whose factories are used. Default: the memory flavour's. */
+  readonly entry?: Entry;
+  connect(space: string): Backend;
   /** After each case that passed, its backends still open. */
   afterEach?(): Promise<void>;
 }
 
 /** All cases on a backend that needs nothing but Node. */
-export function runInNode({ name: backend, connect, afterEach }: NodeWorld): void {
+export function runInNode({ name: backend, entry = memory, connect, afterEach }: NodeWorld): void {
   const outcomes: CaseOutcome[] = [];
 
   afterAll(() => writeOutcomes(backend, outcomes));
@@ -27,7 +29,7 @@ export function runInNode({ name: backend, connect, afterEach }: NodeWorld): voi
           outcomes.push({ primitive, name, result: "skipped", reason });
           return skipTest(reason);
         }
-        const world = createWorld({ name: backend, entry: memory, connect });
+        const world = createWorld({ name: backend, entry, connect });
         try {
           await run(world);
           await afterEach?.();

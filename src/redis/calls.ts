@@ -1,0 +1,256 @@
+import type { CallOptions } from "../client/backend.js";
+import { type Body, type CommandName, commandTraits } from "../protocol/commands.js";
+import { AbortError, TabloomError } from "../protocol/errors.js";
+import type { Client } from "./client.js";
+import { failureOf, indeterminate, offline } from "./failures.js";
+import type { Instance } from "./instance.js";
+import type { Argument, Raw, Script } from "./script.js";
+import type { Scripts } from "./scripts.js";
+
+/** Calls of one script at most, and characters of their arguments: a longer one would hold up everybody else. */
+const BATCH_CALLS = 200;
+const BATCH_CHARS = 262_144;
+/** A call that need not wait gives up when there is no server for this long. */
+const OFFLINE_MS = 5000;
+/** Between attempts while the server says that it cannot run scripts just now. */
+const LATER_MS = 100;
+
+export interface Call {
+  readonly seq: number;
+  readonly id: string;
+  readonly instance: Instance;
+  readonly op: CommandName;
+  readonly body: Body<CommandName>;
+  readonly script: Script;
+  readonly options: CallOptions | undefined;
+  /** Until when it may wait, of this process's monotonic clock; 0: it does not wait. */
+  waitUntil: number;
+  /** When it gives up for want of a server. */
+  readonly deadlineAt: number;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  /** It was told that it ended; what comes is handed to `onLate`. */
+  abandoned: boolean;
+  /** Sent, and not answered. */
+  sent: boolean;
+  /** Its time is up: it is asked once more, for the last time. */
+  last: boolean;
+  stopListening: (() => void) | undefined;
+}
+
+interface Batch {
+  readonly instance: Instance;
+  readonly script: Script;
+  readonly calls: Call[];
+  readonly args: Argument[];
+  chars: number;
+}
+
+/**
+ * Calls on their way to the server, in the order in which they were made: those of one tick leave together, neighbours
+ * of one script in one run of it. What did not run is sent again; what may have run only if that does no harm.
+ */
+export class Calls {
+  readonly #client: Client;
+  readonly #scripts: Scripts;
+  readonly #owner: string;
+  #queue: Call[] = [];
+  #scheduled = false;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #offlineTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastFailure: Error | undefined;
+  #closed: Error | undefined;
+
+  constructor(client: Client, scripts: Scripts, owner: string) {
+    this.#client = client;
+    this.#scripts = scripts;
+    this.#owner = owner;
+  }
+
+  /** Ordered after every call that was given before it. */
+  add(call: Call): void {
+    if (this.#closed) return call.reject(this.#closed);
+    this.#queue.push(call);
+    this.#schedule();
+  }
+
+  /** The server answers, or an instance is open: what waited for it goes on. */
+  resume(calls: readonly Call[] = []): void {
+    if (calls.length > 0) this.#queue = [...this.#queue, ...calls].sort((a, b) => a.seq - b.seq);
+    this.#schedule();
+  }
+
+  drop(call: Call): void {
+    const at = this.#queue.indexOf(call);
+    if (at >= 0) this.#queue.splice(at, 1);
+  }
+
+  /** The server refuses what every call needs. */
+  refuse(error: Error): void {
+    for (const call of this.#queue.splice(0)) call.instance.refuse(call, error);
+  }
+
+  close(error: Error): void {
+    this.#closed = error;
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#offlineTimer);
+    for (const call of this.#queue.splice(0)) end(call, error);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#queue.length === 0) return;
+    if (!this.#client.ready) return this.#watchDeadlines();
+    this.#scheduled = true;
+    // After the microtasks that run now: what they call joins.
+    process.nextTick(() => {
+      this.#scheduled = false;
+      if (this.#client.ready) this.#flush();
+      else this.#schedule();
+    });
+  }
+
+  #flush(): void {
+    const batches: Batch[] = [];
+    const open = new Map<Instance, Batch>();
+    for (const call of this.#queue.splice(0)) {
+      const { instance, script } = call;
+      if (instance.holdsBack(call)) continue;
+      if (call.waitUntil > 0 && leftOf(call) === 0) call.last = true;
+      const args = this.#argsOf(call);
+      if (args === undefined) continue;
+      const chars = lengthOf(args);
+      let batch = open.get(instance);
+      if (batch?.script !== script || !script.many || isFull(batch, chars)) {
+        batch = { instance, script, calls: [], args: [], chars: 0 };
+        batches.push(batch);
+        open.set(instance, batch);
+      }
+      batch.calls.push(call);
+      batch.args.push(...args);
+      batch.chars += chars;
+      call.sent = true;
+    }
+    this.#send(batches);
+  }
+
+  /** undefined: what is asked for is refused, nothing is sent. */
+  #argsOf(call: Call): readonly Argument[] | undefined {
+    try {
+      return call.script.args(call.body, { owner: this.#owner, callId: call.id, waitMs: leftOf(call) });
+    } catch (error) {
+      call.instance.refuse(call, error as Error);
+      return undefined;
+    }
+  }
+
+  #send(batches: readonly Batch[]): void {
+    const replies = this.#client.evalshaAll(
+      batches.map(({ instance, script, args }) => {
+        const { sha, parts } = this.#scripts.loaded(script.lua);
+        return { sha, keys: instance.keys(parts), args };
+      }),
+    );
+    batches.forEach((batch, i) => {
+      batch.instance.sent(batch.calls);
+      replies[i]!.then(
+        (raw) => this.#answered(batch, raw),
+        (error: unknown) => this.#failed(batch.instance, batch.calls, error),
+      );
+    });
+  }
+
+  #answered({ instance, script, calls }: Batch, raw: Raw): void {
+    this.#lastFailure = undefined;
+    instance.answered(calls);
+    const replies = script.many ? (raw as Raw[]) : [raw];
+    calls.forEach((call, i) => {
+      call.sent = false;
+      const reply = replies[i] as unknown;
+      if (reply instanceof Error) this.#failedOne(call, reply);
+      else instance.settle(call, reply as Raw);
+    });
+  }
+
+  #failed(instance: Instance, calls: readonly Call[], error: unknown): void {
+    instance.answered(calls);
+    for (const call of calls) {
+      call.sent = false;
+      this.#failedOne(call, error);
+    }
+  }
+
+  #failedOne(call: Call, error: unknown): void {
+    const { instance, script, body, op } = call;
+    const failure = failureOf(error);
+    if (failure.what === "refused") return instance.refuse(call, failure.error);
+    if (failure.what === "unopened") return instance.reopen(call);
+    if (failure.what === "unloaded") {
+      this.#scripts.forget();
+      return this.#again(call);
+    }
+    this.#lastFailure = failure.error;
+    if (failure.what === "lost" && commandTraits[op].resend === "once" && !script.repeatable?.(body)) {
+      return instance.refuse(call, indeterminate(op, failure.error));
+    }
+    this.#again(call);
+  }
+
+  #again(call: Call): void {
+    if (this.#closed) return end(call, this.#closed);
+    if (call.abandoned && !call.options?.onLate) return;
+    this.#queue.push(call);
+    this.#queue.sort((a, b) => a.seq - b.seq);
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#expire();
+      void this.#scripts.load().then(
+        () => this.#schedule(),
+        () => this.#schedule(),
+      );
+    }, this.#scripts.ready ? LATER_MS : 0);
+  }
+
+  #watchDeadlines(): void {
+    this.#offlineTimer ??= setTimeout(() => {
+      this.#offlineTimer = undefined;
+      this.#expire();
+      if (this.#queue.length > 0) this.#schedule();
+    }, LATER_MS);
+  }
+
+  /** Calls that do not wait, and that no server took in time. */
+  #expire(): void {
+    const now = performance.now();
+    const overdue = this.#queue.filter((call) => call.deadlineAt <= now);
+    if (overdue.length === 0) return;
+    this.#queue = this.#queue.filter((call) => call.deadlineAt > now);
+    const error = offline(this.#lastFailure ?? this.#client.lastError);
+    for (const call of overdue) call.instance.refuse(call, error);
+  }
+}
+
+export const deadlineFor = (waitUntil: number): number => (waitUntil > 0 ? Infinity : performance.now() + OFFLINE_MS);
+
+/** The call ends with an error: that of its signal if it was given up. */
+export function end(call: Call, error: Error): void {
+  call.stopListening?.();
+  if (call.abandoned) return;
+  const closed = error instanceof TabloomError && error.code === "CLOSED";
+  // Who waits for something to come is told that nothing does.
+  call.reject(closed && call.waitUntil > 0 ? new AbortError(error) : error);
+}
+
+function leftOf({ waitUntil, last, abandoned }: Call): number {
+  if (waitUntil === 0 || last || abandoned) return 0;
+  return Math.max(0, Math.ceil(waitUntil - performance.now()));
+}
+
+function isFull(batch: Batch, chars: number): boolean {
+  return batch.calls.length >= BATCH_CALLS || batch.chars + chars > BATCH_CHARS;
+}
+
+function lengthOf(args: readonly Argument[]): number {
+  let length = 0;
+  for (const arg of args) length += typeof arg === "string" ? arg.length : 8;
+  return length;
+}

@@ -1,0 +1,86 @@
+import {
+  CapacityError,
+  GapError,
+  PayloadTooLargeError,
+  TabloomError,
+  ValidationError,
+  fromWire,
+} from "../protocol/errors.js";
+
+/**
+ * What became of a script when its reply is an error.
+ * - `unopened`: the instance is not there (any more); nothing happened.
+ * - `unloaded`: the server does not know the script; nothing happened.
+ * - `later`: the server cannot run it just now; nothing happened.
+ * - `lost`: the connection broke; it may or may not have run.
+ * - `refused`: by a rule, or by the server; nothing happened.
+ */
+export interface Failure {
+  readonly what: "unopened" | "unloaded" | "later" | "lost" | "refused";
+  readonly error: Error;
+}
+
+/** Before a server is asked whether it has its data again. */
+const LATER = /^(LOADING|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|READONLY|NOREPLICAS)\b/;
+const LOST =
+  /^(Connection is closed|Reached the max retries|Stream isn't writeable|Socket timeout|Command timed out|None of startup nodes|Failed to refresh slots|Too many Cluster redirections)/;
+
+export function failureOf(error: unknown): Failure {
+  const text = error instanceof Error ? error.message : String(error);
+  if (text.startsWith("TL ")) return { what: "refused", error: ownError(text) };
+  const cause = error instanceof Error ? error : new Error(text);
+  if (text.startsWith("UNOPENED")) return { what: "unopened", error: cause };
+  if (text.startsWith("NOSCRIPT")) return { what: "unloaded", error: cause };
+  if (LATER.test(text)) return { what: "later", error: cause };
+  if (LOST.test(text) || isTransport(cause)) return { what: "lost", error: cause };
+  if (text.startsWith("OOM")) return refused("QUOTA", "Redis has no memory left (maxmemory); nothing was changed", cause);
+  if (text.startsWith("MISCONF")) {
+    return refused("STORAGE", "Redis cannot write to its disk and refuses to change data; nothing was changed", cause);
+  }
+  if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(text)) {
+    return { what: "refused", error: new TabloomError("UNAUTHORIZED", `Redis refused the call: ${text}`, { cause }) };
+  }
+  return { what: "refused", error: cause };
+}
+
+/** For calls that cannot wait any longer for the server. */
+export function offline(cause: unknown): TabloomError {
+  const why = cause instanceof Error ? `: ${cause.message}` : "";
+  return new TabloomError("OFFLINE", `no answer from Redis${why}; nothing was changed`, { cause });
+}
+
+/** For calls whose reply was lost and that must not run twice. */
+export function indeterminate(op: string, cause: unknown): TabloomError {
+  return new TabloomError(
+    "INDETERMINATE",
+    `the connection to Redis broke before the reply to ${op}: it may or may not have had its effect; give an idempotency key to have it tried again`,
+    { cause },
+  );
+}
+
+function refused(code: "QUOTA" | "STORAGE", message: string, cause: Error): Failure {
+  return { what: "refused", error: new TabloomError(code, message, { cause }) };
+}
+
+function isTransport(error: Error): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" && /^E(CONN|PIPE|TIMEDOUT|HOST|NET|NOTFOUND)/.test(code);
+}
+
+/**
+ * What a script rejects with, `TL <code> <words>`. Scripts never put a caller's text in, so words are split at blanks:
+ * `CAPACITY <bound> <limit>`, `TOO_LARGE <limit> <actual>`, `RANGE <message>`, `VALIDATION <message>`; any other code is
+ * followed by its message.
+ */
+function ownError(text: string): Error {
+  const [, code = "", ...words] = text.split(" ");
+  const message = words.join(" ");
+  if (code === "CAPACITY") return new CapacityError({ bound: words[0]!, limit: Number(words[1]) });
+  if (code === "TOO_LARGE") {
+    return new PayloadTooLargeError({ limitBytes: Number(words[0]), actualBytes: Number(words[1]) });
+  }
+  if (code === "GAP") return new GapError({ after: words[0]!, firstAvailable: words[1]! });
+  if (code === "RANGE") return new RangeError(message);
+  if (code === "VALIDATION") return new ValidationError(message);
+  return fromWire({ code: code as never, message });
+}

@@ -1,0 +1,10 @@
+-- Counts.
+-- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
+-- PRELUDE waiters queue
+-- Reply {all, delayed, leased, dead, waiters, idempotency keys, paused}
+
+if not open_queue() then return UNOPENED end
+settle_time()
+
+return {redis.call("HLEN", messages_key), redis.call("ZCARD", delayed_key), redis.call("HLEN", deliveries_key),
+  redis.call("ZCARD", deadOrder_key), waiting(), redis.call("HLEN", idKeys_key), limits.paused and 1 or 0}

@@ -1,0 +1,3 @@
+import type { RedisKind } from "./script.js";
+
+export const registryKind: RedisKind<"registry"> | undefined = undefined;
