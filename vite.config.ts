@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import { builtinModules, createRequire } from "node:module";
 import { defineConfig, type Plugin, type UserConfig } from "vite";
 import manifest from "./package.json" with { type: "json" };
 
@@ -58,10 +58,16 @@ const tab: UserConfig = {
     sourcemap: true,
     minify: false,
     lib: {
-      entry: { index: "src/index.ts", memory: "src/memory.ts", "worker-entry": "src/worker.ts" },
+      entry: {
+        index: "src/index.ts",
+        memory: "src/memory.ts",
+        "worker-entry": "src/worker.ts",
+        server: "src/server.ts",
+      },
       formats: ["es"],
     },
     rolldownOptions: {
+      external: "ioredis",
       // Flat, because the chunk that starts the worker must lie beside worker.js.
       output: { entryFileNames: "[name].js", chunkFileNames: "shared-[hash].js" },
       experimental: { nativeMagicString: true },
@@ -92,4 +98,25 @@ const worker: UserConfig = {
   },
 };
 
-export default defineConfig(({ mode }) => (mode === "worker" ? worker : tab));
+/** The command line: for Node alone, and so with what its libraries have for Node. */
+const cli: UserConfig = {
+  ...shared,
+  resolve: { conditions: ["node", "module", "import", "default"] },
+  build: {
+    target: "node20",
+    // Read by scripts/licenses.mjs, and left out of the package.
+    sourcemap: "hidden",
+    minify: false,
+    emptyOutDir: false,
+    lib: { entry: { cli: "src/cli.ts" }, formats: ["es"] },
+    rolldownOptions: {
+      platform: "node",
+      external: ["ioredis", /^node:/, ...builtinModules],
+      output: { entryFileNames: "cli.js", codeSplitting: false },
+    },
+  },
+};
+
+const builds: Record<string, UserConfig> = { worker, cli };
+
+export default defineConfig(({ mode }) => builds[mode] ?? tab);

@@ -4,13 +4,16 @@ import { readFileSync } from "node:fs";
 import { Script } from "node:vm";
 import { parseSync } from "vite";
 
-const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
+const { bin, exports } = JSON.parse(readFileSync("package.json", "utf8"));
 const [pack] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json"], { encoding: "utf8" }));
 const packed = pack.files.map((file) => file.path);
 const scripts = packed.filter((path) => /^dist\/[^/]+\.js$/.test(path));
 const text = (path) => readFileSync(path, "utf8");
 
-const targets = Object.values(exports).flatMap((entry) => (typeof entry === "string" ? [entry] : Object.values(entry)));
+const bins = Object.values(bin).map((path) => `./${path}`);
+const targets = [...bins, ...Object.values(exports)].flatMap((entry) =>
+  typeof entry === "string" ? [entry] : Object.values(entry),
+);
 const required = ["README.md", "LICENSE", "THIRD_PARTY_LICENSES.md", ...targets.map((path) => path.slice(2))];
 for (const path of required) expect(packed.includes(path), `${path} is not in the package`);
 
@@ -19,8 +22,19 @@ for (const path of packed) {
   expect(!/^dist\/(?!types\/).*\//.test(path), `${path}: the files of dist/ must lie beside worker.js`);
 }
 
+/** What an entry may import besides files of the package: what comes with Node, and what the app installs beside it. */
+const PEERS = { "dist/server.js": /^(ioredis|node:\w+)$/, "dist/cli.js": /^(ioredis|(node:)?[\w/]+)$/ };
+
+for (const entry of scripts.filter((path) => !path.startsWith("dist/shared-"))) {
+  for (const path of reachedFrom(entry)) {
+    for (const specifier of imports(path)) {
+      const known = specifier.startsWith("./") || PEERS[entry]?.test(specifier);
+      expect(known, `${entry} reaches ${path}, which imports "${specifier}"`);
+    }
+  }
+}
+
 for (const path of scripts) {
-  for (const specifier of imports(path)) expect(specifier.startsWith("./"), `${path} imports "${specifier}"`);
   expect(!/__(WORKER_URL|VERSION)__/.test(text(path)), `${path}: a constant was not replaced`);
 }
 
@@ -34,7 +48,17 @@ expect(
   "no file starts the worker in the words that bundlers look for",
 );
 
+expect(text("dist/cli.js").startsWith("#!/usr/bin/env node\n"), "dist/cli.js does not say what runs it");
+
 console.log(`${pack.filename}: ${packed.length} files, ${Math.round(pack.size / 1000)} KB packed`);
+
+function reachedFrom(entry) {
+  const reached = new Set([entry]);
+  for (const path of reached) {
+    for (const specifier of imports(path)) if (specifier.startsWith("./")) reached.add(`dist/${specifier.slice(2)}`);
+  }
+  return reached;
+}
 
 function imports(path) {
   const { staticImports, staticExports, dynamicImports } = parseSync(path, text(path)).module;

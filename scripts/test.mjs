@@ -1,4 +1,4 @@
-/** `npm test`: brings a browser, builds the package, runs every test, closes with one line of numbers. */
+/** `npm test`: brings a browser and a redis-server, builds the package, runs every test, closes with one line of numbers. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
@@ -18,6 +18,9 @@ for (const stale of [REPORT, TABLE, SUMMARY]) rmSync(stale, { force: true });
 const { ensureChromium } = await import("./chromium.mjs");
 process.env.CHROMIUM_PATH = ensureChromium();
 console.log(`Chromium: ${process.env.CHROMIUM_PATH}`);
+const { ensureRedis } = await import("./redis.mjs");
+process.env.REDIS_SERVER = ensureRedis();
+console.log(`redis-server: ${process.env.REDIS_SERVER}`);
 
 if (run("npm", ["run", "build"]) !== 0) process.exit(1);
 

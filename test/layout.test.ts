@@ -11,24 +11,28 @@ const TOP = ".";
 /** What each folder may import besides itself. */
 const DIRECTIONS: Record<string, readonly string[]> = {
   protocol: [],
-  engine: ["protocol"],
+  cron: ["protocol"],
+  engine: ["protocol", "cron"],
   store: ["protocol"],
   transport: ["protocol"],
   hosting: ["protocol", "transport"],
   client: ["protocol", "transport", "hosting"],
   worker: ["engine", "store", "hosting", "transport", "protocol"],
   memory: ["engine", "store", "client", "protocol"],
-  redis: ["client", "protocol"],
+  redis: ["client", "cron", "protocol"],
+  cli: ["redis", "client", "protocol"],
 };
 
 /** The one file that knows each library. */
 const LIBRARIES: Record<string, string> = {
   "broadcast-channel": "transport/broadcast.ts",
   comlink: "transport/comlink.ts",
+  commander: "cli/program.ts",
   "compare-versions": "hosting/rank.ts",
-  croner: "engine/cron.ts",
+  croner: "cron/cron.ts",
   dexie: "store/database.ts",
   ioredis: "redis/client.ts",
+  ora: "cli/program.ts",
 };
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })

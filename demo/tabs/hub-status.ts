@@ -19,6 +19,7 @@ const MODES = {
   "elected-tab": "beside one of the tabs",
   "single-tab": "in this tab alone",
   memory: "in this tab's memory",
+  redis: "on a Redis server",
 } satisfies Record<BackendStatus["mode"], string>;
 
 let seenAt = performance.now();

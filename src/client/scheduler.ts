@@ -207,11 +207,8 @@ function configOf({
   strictHandlers = true,
   graceMs = 30_000,
 }: SchedulerOptions): SchedulerConfig {
-  // Leases and batches are for backends whose processes compete; what is wrong is wrong everywhere.
   const leaseMs = duration("leaseMs", leader.leaseMs ?? 5000);
   const third = Math.max(1, Math.floor(leaseMs / 3));
-  integer("heartbeatMs", leader.heartbeatMs ?? Math.min(500, third), { min: 1, max: third });
-  integer("batchSize", dispatch.batchSize ?? 200, { min: 1 });
   return {
     strictHandlers,
     graceMs: delay("graceMs", graceMs),
@@ -227,5 +224,8 @@ function configOf({
       dispatch.maxConsecutiveDispatchFailures ?? 5,
       { min: 1 },
     ),
+    leaseMs,
+    heartbeatMs: integer("heartbeatMs", leader.heartbeatMs ?? Math.min(500, third), { min: 1, max: third }),
+    batchSize: integer("batchSize", dispatch.batchSize ?? 200, { min: 1 }),
   };
 }

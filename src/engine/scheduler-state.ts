@@ -8,7 +8,7 @@ import type {
 } from "../protocol/commands.js";
 import type { Json } from "../protocol/json.js";
 import { instanceKey } from "../protocol/names.js";
-import { type Timetable, timetable } from "./cron.js";
+import { type Timetable, timetable } from "../cron/cron.js";
 import { DueHeap } from "./due-heap.js";
 import { Line } from "./line.js";
 import type { StoredRows, Table } from "./primitive.js";

@@ -14,10 +14,11 @@ import type { Body, Reply, ScheduleInfo, SchedulerMetrics } from "../protocol/co
 import { ValidationError, toWire } from "../protocol/errors.js";
 import type { Json } from "../protocol/json.js";
 import { instanceKey } from "../protocol/names.js";
-import { NEVER, timetable } from "./cron.js";
+import { checkMeta } from "../protocol/scheduled-run.js";
+import { NEVER, timetable } from "../cron/cron.js";
 import type { Context, Primitive } from "./primitive.js";
 import { dispatch, report } from "./scheduler-dispatch.js";
-import { checkMeta, isServed, submitManual } from "./scheduler-jobs.js";
+import { isServed, submitManual } from "./scheduler-jobs.js";
 import {
   type Schedule,
   type SchedulerState,

@@ -42,6 +42,8 @@ export interface JobItem {
   meta?: string;
   priority?: number;
   orderingKey?: string;
+  /** Who submits leads only for a time, where processes compete: refused once a higher epoch of `by` was seen. */
+  fence?: { by: string; epoch: number };
 }
 
 /** Where a job stands. `parked`: its attempt sleeps; `retry`: it failed and waits for its next attempt. */

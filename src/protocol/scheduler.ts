@@ -14,6 +14,12 @@ export interface SchedulerConfig {
   scheduledJobKeyTtlMs: number;
   dlqMaxEntries: number;
   maxConsecutiveDispatchFailures: number;
+  /** Where processes compete: how long a leader that says nothing stays leader. */
+  leaseMs: number;
+  /** How often it says that it lives. */
+  heartbeatMs: number;
+  /** Schedules that it reads at once. */
+  batchSize: number;
 }
 
 /** What happens to slots that are more than `graceMs` late. */
@@ -56,11 +62,11 @@ export interface ScheduleInfo {
 }
 
 export interface SchedulerMetrics {
-  /** This handle has started, and its tab's hub runs the schedules. */
+  /** This handle has started, and its tab's hub, or its process, runs the schedules. */
   isLeader: boolean;
-  /** Grows with every hub that runs the schedules. */
+  /** Grows with every hub, or process, that runs the schedules. */
   leaderEpoch: number;
-  /** How often this hub began and ceased to run them. All counts are of this hub. */
+  /** How often this hub, or process, began and ceased to run them. All counts are of it. */
   leaderChanges: number;
   dispatchSubmitted: number;
   dispatchFailed: number;
@@ -97,7 +103,7 @@ export interface SchedulerStats {
 /** What happened, for `onMetric`. `runId`: the id of the submitted job. */
 export type SchedulerMetric = { ts: number; schedulerId: string } & (
   | { type: "leader_acquired"; leaderEpoch: number }
-  | { type: "leader_lost"; leaderEpoch: number; reason: "stop" | "tab_gone" }
+  | { type: "leader_lost"; leaderEpoch: number; reason: LeaderLoss }
   | { type: "schedule_registered"; scheduleId: string; created: boolean }
   | { type: "schedule_updated" | "schedule_unregistered"; scheduleId: string }
   | { type: "dispatch_submitted"; scheduleId: string; slotTs: number; runId: string }
@@ -115,6 +121,12 @@ export type SchedulerMetric = { ts: number; schedulerId: string } & (
   | { type: "trigger_rejected"; scheduleId: string; reason: TriggerRejection }
   | { type: "tick_error"; scheduleId: string; message: string }
 );
+
+/**
+ * `tab_gone`: all handles that had started, with their tab or backend. Where processes compete also `expired`: others
+ * did not hear of it for `leaseMs`; `missing_handler`: it made way for a process that may have the handler.
+ */
+export type LeaderLoss = "stop" | "tab_gone" | "expired" | "missing_handler";
 
 export type TriggerRejection = "missing_schedule" | "missing_handler";
 

@@ -112,6 +112,10 @@ class RedisBackend implements Backend, InstanceHost {
     return this.#instance(spec).port(spec);
   }
 
+  visit<K extends Kind>(spec: InstanceSpec<K>): Port {
+    return this.#instance(spec).visit();
+  }
+
   readonly root: Port = {
     call: (op, body) => this.#callRoot(op, body as never) as never,
     listen: (listener) => this.#followTrace(listener),
@@ -137,7 +141,7 @@ class RedisBackend implements Backend, InstanceHost {
     try {
       await this.#scripts.load();
       if (this.closed) return;
-      const { runId, durable, persistence } = await readServer(this.client);
+      const [{ runId, durable, persistence }] = await Promise.all([readServer(this.client), this.#trace.connected()]);
       this.#setStatus({ connected: true, state: "ready", epoch: runId, durable, persistence });
       for (const instance of this.#byKey.values()) instance.reconnected();
       this.calls.resume();
@@ -182,14 +186,23 @@ class RedisBackend implements Backend, InstanceHost {
   }
 
   /** Runs a script that belongs to no call, as soon as there is a server. */
-  async run(instance: Instance, lua: string, args: readonly Argument[]): Promise<Raw> {
+  run(instance: Instance, lua: string, args: readonly Argument[]): Promise<Raw> {
+    return this.#patiently(() => {
+      if (!this.#scripts.ready) throw new Error("Connection is closed");
+      const { sha, parts } = this.#scripts.loaded(lua);
+      return this.client.evalsha(sha, instance.keys(parts), args);
+    });
+  }
+
+  /** What is tried may run twice. */
+  async #patiently(attempt: () => Promise<Raw>): Promise<Raw> {
     this.#begin();
     const endAt = performance.now() + PATIENCE_MS;
     for (;;) {
+      if (this.client.unusable) throw this.client.unusable;
       try {
-        if (!this.client.ready || !this.#scripts.ready) throw new Error("Connection is closed");
-        const { sha, parts } = this.#scripts.loaded(lua);
-        return await this.client.evalsha(sha, instance.keys(parts), args);
+        if (!this.client.ready) throw new Error("Connection is closed");
+        return await attempt();
       } catch (error) {
         const failure = failureOf(error);
         if (failure.what === "refused") throw failure.error;
@@ -203,6 +216,10 @@ class RedisBackend implements Backend, InstanceHost {
     }
   }
 
+  #ask(command: string, ...args: Argument[]): Promise<Raw> {
+    return this.#patiently(() => this.client.call(command, ...args));
+  }
+
   traced(instance: Instance, op: string, body: unknown, error: unknown): void {
     this.#trace.command(instance.spec.name, op, body as Json, error);
   }
@@ -210,7 +227,10 @@ class RedisBackend implements Backend, InstanceHost {
   // --- What is heard, and what time brings --------------------------------------------------------------------------
 
   #renew(): void {
-    for (const instance of this.#byKey.values()) if (instance.holding) void instance.renew();
+    for (const instance of this.#byKey.values()) {
+      if (instance.holding) void instance.renew();
+      instance.remind();
+    }
   }
 
   #askAgain(): void {
@@ -220,8 +240,7 @@ class RedisBackend implements Backend, InstanceHost {
 
   async clockOffset(): Promise<number> {
     if (!this.#testClock) return 0;
-    await this.#connected();
-    return Number((await this.client.call("GET", redisNames.clock(this.prefix))) ?? 0);
+    return Number((await this.#ask("GET", redisNames.clock(this.prefix))) ?? 0);
   }
 
   async advanceClock(ms: number): Promise<void> {
@@ -251,13 +270,13 @@ class RedisBackend implements Backend, InstanceHost {
   async #known(): Promise<{ spec: InstanceSpec; instance: Instance }[]> {
     await this.#connected();
     const index = redisNames.instances(this.prefix);
-    const keys = ((await this.client.call("HKEYS", index)) as string[]) ?? [];
+    const keys = ((await this.#ask("HKEYS", index)) as string[]) ?? [];
     const found = await Promise.all(
       keys.map(async (key) => {
         const name = parseInstanceKey(key);
         const spec = await this.#specOf(name);
-        if (spec === undefined) await this.client.call("HDEL", index, key);
-          return spec && { spec, instance: this.#instance(spec) };
+        if (spec === undefined) await this.#ask("HDEL", index, key);
+        return spec && { spec, instance: this.#instance(spec) };
       }),
     );
     return found.filter((known) => known !== undefined);
@@ -265,7 +284,7 @@ class RedisBackend implements Backend, InstanceHost {
 
   async #specOf(name: InstanceName): Promise<InstanceSpec | undefined> {
     const meta = redisNames.key(instanceRoot(this.prefix, name), "meta");
-    const [config, durability] = (await this.client.call("HMGET", meta, "config", "durability")) as (string | null)[];
+    const [config, durability] = (await this.#ask("HMGET", meta, "config", "durability")) as (string | null)[];
     if (config === null || config === undefined) return undefined;
     return { name, config: JSON.parse(config) as Configs[Kind], durability: (durability ?? "relaxed") as never };
   }
@@ -276,6 +295,7 @@ class RedisBackend implements Backend, InstanceHost {
     const endAt = performance.now() + PATIENCE_MS;
     while (this.status.state !== "ready") {
       if (this.closed) throw closedError("backend");
+      if (this.client.unusable) throw this.client.unusable;
       if (performance.now() >= endAt) throw offline(this.client.lastError);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -290,7 +310,8 @@ class RedisBackend implements Backend, InstanceHost {
     const spec = await this.#specOf(body.name);
     if (spec === undefined) return [];
     const instance = this.#instance(spec);
-    return instance.kind.peek(instance.port(spec), body.limit, spec);
+    const look = (lua: string, args: readonly Argument[]): Promise<Raw> => this.run(instance, lua, args);
+    return instance.kind.peek(instance.port(spec), body.limit, spec, look);
   }
 
   #followTrace(listener: FeedListener): () => void {

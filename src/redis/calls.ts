@@ -33,9 +33,15 @@ export interface Call {
   abandoned: boolean;
   /** Sent, and not answered. */
   sent: boolean;
+  /** What it waits for (`Script.lane`). */
+  readonly lane: string | undefined;
+  /** Something came for it while its answer was on the way. */
+  woken: boolean;
   /** Its time is up: it is asked once more, for the last time. */
   last: boolean;
   stopListening: (() => void) | undefined;
+  /** Belongs to what this process does by itself: not told to those who follow the trace. */
+  readonly part?: true;
 }
 
 interface Batch {
@@ -48,13 +54,16 @@ interface Batch {
 
 /**
  * Calls on their way to the server, in the order in which they were made: those of one tick leave together, neighbours
- * of one script in one run of it. What did not run is sent again; what may have run only if that does no harm.
+ * of one script in one run of it; the next of an instance when these are answered, for any of them may not have run, while
+ * what was sent behind it would. What did not run is sent again; what may have run only if that does no harm.
  */
 export class Calls {
   readonly #client: Client;
   readonly #scripts: Scripts;
   readonly #owner: string;
   #queue: Call[] = [];
+  /** Have calls that are to be sent again, a little later or when the scripts are loaded. */
+  readonly #unsettled = new Set<Instance>();
   #scheduled = false;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #offlineTimer: ReturnType<typeof setTimeout> | undefined;
@@ -76,6 +85,7 @@ export class Calls {
 
   /** The server answers, or an instance is open: what waited for it goes on. */
   resume(calls: readonly Call[] = []): void {
+    this.#settle();
     if (calls.length > 0) this.#queue = [...this.#queue, ...calls].sort((a, b) => a.seq - b.seq);
     this.#schedule();
   }
@@ -114,6 +124,10 @@ export class Calls {
     const open = new Map<Instance, Batch>();
     for (const call of this.#queue.splice(0)) {
       const { instance, script } = call;
+      if (instance.awaitsAnswers || this.#unsettled.has(instance)) {
+        this.#queue.push(call);
+        continue;
+      }
       if (instance.holdsBack(call)) continue;
       if (call.waitUntil > 0 && leftOf(call) === 0) call.last = true;
       const args = this.#argsOf(call);
@@ -129,6 +143,7 @@ export class Calls {
       batch.args.push(...args);
       batch.chars += chars;
       call.sent = true;
+      call.woken = false;
     }
     this.#send(batches);
   }
@@ -162,6 +177,7 @@ export class Calls {
   #answered({ instance, script, calls }: Batch, raw: Raw): void {
     this.#lastFailure = undefined;
     instance.answered(calls);
+    if (!instance.awaitsAnswers) this.#schedule();
     const replies = script.many ? (raw as Raw[]) : [raw];
     calls.forEach((call, i) => {
       call.sent = false;
@@ -173,6 +189,7 @@ export class Calls {
 
   #failed(instance: Instance, calls: readonly Call[], error: unknown): void {
     instance.answered(calls);
+    if (!instance.awaitsAnswers) this.#schedule();
     for (const call of calls) {
       call.sent = false;
       this.#failedOne(call, error);
@@ -200,14 +217,26 @@ export class Calls {
     if (call.abandoned && !call.options?.onLate) return;
     this.#queue.push(call);
     this.#queue.sort((a, b) => a.seq - b.seq);
+    this.#unsettled.add(call.instance);
+    this.#retrySoon(this.#scripts.ready ? LATER_MS : 0);
+  }
+
+  #retrySoon(ms: number): void {
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = undefined;
       this.#expire();
-      void this.#scripts.load().then(
-        () => this.#schedule(),
-        () => this.#schedule(),
-      );
-    }, this.#scripts.ready ? LATER_MS : 0);
+      const retry = (): void => {
+        this.#settle();
+        this.#schedule();
+        if (this.#unsettled.size > 0 && !this.#closed) this.#retrySoon(LATER_MS);
+      };
+      this.#scripts.load().then(retry, retry);
+    }, ms);
+  }
+
+  /** Whoever has no call under way may go on. */
+  #settle(): void {
+    for (const instance of this.#unsettled) if (!instance.awaitsAnswers) this.#unsettled.delete(instance);
   }
 
   #watchDeadlines(): void {

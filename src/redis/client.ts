@@ -1,11 +1,24 @@
-import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis";
+import type * as Ioredis from "ioredis";
+import type { Cluster, ClusterOptions, Redis, RedisOptions } from "ioredis";
 import { TabloomError } from "../protocol/errors.js";
+import { NotSent } from "./failures.js";
 import type { Argument, Raw } from "./script.js";
 
 export type { Cluster, Redis, RedisOptions } from "ioredis";
 
 /** Where the server is: an address, the options of ioredis, or a client whose settings are used for connections of our own. */
 export type RedisTarget = string | RedisOptions | Redis | Cluster;
+
+type Library = typeof Ioredis;
+
+/** Loaded with the first connection: what is only imported needs no ioredis, and says so where there is none. */
+export async function loadIoredis(): Promise<Library> {
+  try {
+    return await import("ioredis");
+  } catch (cause) {
+    throw new TabloomError("UNAVAILABLE", "tabloom/server needs the package ioredis: npm install ioredis", { cause });
+  }
+}
 
 export interface ClientEvents {
   ready(): void;
@@ -22,6 +35,8 @@ const SILENCE_MS = 5000;
 const PING_MS = 4000;
 /** A server that returns is found within this time. */
 const RECONNECT_MAX_MS = 400;
+/** Between attempts to find a node of a cluster that can be subscribed to. */
+const NODE_MS = 50;
 
 const retryStrategy = (times: number): number => Math.min(20 * 2 ** Math.min(times, 10), RECONNECT_MAX_MS);
 
@@ -35,8 +50,11 @@ const OWN = {
   socketTimeout: SILENCE_MS,
   lazyConnect: true,
   retryStrategy,
-  // A replica that was our master: its successor is asked for again.
-  reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
+  // What a client that was passed in may have set: names and replies are ours, and calls leave in their order.
+  keyPrefix: "",
+  stringNumbers: false,
+  replyMapping: "legacy",
+  enableAutoPipelining: false,
 } satisfies RedisOptions;
 
 /**
@@ -44,10 +62,11 @@ const OWN = {
  * that was passed in is not used itself: it may send a command twice after a lost connection.
  */
 export class Client {
-  readonly isCluster: boolean;
-  readonly #commands: Redis | Cluster;
-  readonly #subscriber: Redis | Cluster;
-  readonly #ownsSubscriber: boolean;
+  readonly #target: RedisTarget;
+  /** Both are there once ioredis is loaded. */
+  #commands!: Redis | Cluster;
+  #subscriber!: Redis;
+  readonly #givenSubscriber: Redis | Cluster | undefined;
   readonly #events: ClientEvents;
   readonly #channels = new Map<string, Hearer>();
   readonly #patterns = new Map<string, Hearer>();
@@ -55,22 +74,20 @@ export class Client {
   readonly #waiting: (() => void)[] = [];
   #ping: ReturnType<typeof setInterval> | undefined;
   #lastError: Error | undefined;
+  /** No attempt will succeed. */
+  unusable: Error | undefined;
   #subscriberReady = false;
+  #leaving = false;
   #closed = false;
 
   constructor(target: RedisTarget, subscriber: Redis | Cluster | undefined, events: ClientEvents) {
     this.#events = events;
-    this.#commands = connectionTo(target, {});
-    this.isCluster = this.#commands instanceof Cluster;
-    this.#ownsSubscriber = subscriber === undefined;
-    // RESP3 answers SUBSCRIBE out of line; nothing of it is used here.
-    this.#subscriber = subscriber ?? connectionTo(target, { enableOfflineQueue: true, autoResubscribe: false });
-    this.#watchCommands();
-    this.#watchSubscriber();
+    this.#target = target;
+    this.#givenSubscriber = subscriber;
   }
 
   get ready(): boolean {
-    return this.#commands.status === "ready";
+    return this.#commands?.status === "ready";
   }
 
   get lastError(): Error | undefined {
@@ -78,11 +95,30 @@ export class Client {
   }
 
   connect(): void {
-    const tried = (error: Error): void => {
-      this.#lastError = error;
+    loadIoredis()
+      .then((library) => {
+        if (!this.#closed) this.#connectWith(library);
+      })
+      .catch((error: Error) => {
+        this.unusable = error;
+      });
+  }
+
+  #connectWith(library: Library): void {
+    const reconnectOnError = (error: Error): boolean => {
+      if (error.message.startsWith("READONLY")) this.#leaveReplica();
+      return false;
     };
-    this.#commands.connect().catch(tried);
-    if (this.#subscriber.status === "wait") this.#subscriber.connect().catch(tried);
+    this.#commands = connectionTo(library, this.#target, { reconnectOnError });
+    this.#watchCommands();
+    if (isCluster(this.#commands)) this.#watchNodes(this.#commands);
+    this.#commands.connect().catch(this.#tried);
+    this.#openSubscriber(library);
+    // A subscription that is only listened to would not notice that its server is gone.
+    this.#ping = setInterval(() => {
+      if (this.#subscriberReady) this.#subscriber.ping().catch(() => {});
+    }, PING_MS);
+    this.#ping.unref?.();
   }
 
   evalsha(sha: string, keys: readonly string[], args: readonly Argument[]): Promise<Raw> {
@@ -101,12 +137,14 @@ export class Client {
     }
   }
 
-  /** Every master learns the script. */
+  /** Every master learns the script; one that is away says NOSCRIPT when it is back. */
   async load(text: string): Promise<string> {
-    const nodes = this.#commands instanceof Cluster ? this.#commands.nodes("master") : [this.#commands];
-    const shas = await Promise.all(nodes.map(async (node) => (await node.script("LOAD", text)) as string));
-    if (shas[0] === undefined) throw new Error("Connection is closed: the cluster has no master");
-    return shas[0];
+    const nodes = isCluster(this.#commands) ? this.#commands.nodes("master") : [this.#commands];
+    if (nodes.length === 0) throw new Error("Cluster isn't ready: it has no master");
+    const loaded = await Promise.allSettled(nodes.map((node) => node.script("LOAD", text)));
+    const some = loaded.find((one) => one.status === "fulfilled");
+    if (some === undefined) throw (loaded[0] as PromiseRejectedResult).reason;
+    return some.value as string;
   }
 
   /** A command outside the scripts: the index of instances, the clock of tests, INFO. */
@@ -134,7 +172,12 @@ export class Client {
   }
 
   async #subscribed(ask: () => Promise<unknown>): Promise<void> {
-    const asked = this.#subscriberReady ? ask().then(() => true, () => false) : Promise.resolve(false);
+    const asked = this.#subscriberReady
+      ? ask().then(
+          () => true,
+          () => false,
+        )
+      : Promise.resolve(false);
     // A connection that breaks is made anew, with every subscription that there is by then.
     if (!(await asked)) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
@@ -142,9 +185,10 @@ export class Client {
   close(): void {
     this.#closed = true;
     clearInterval(this.#ping);
-    if (!this.#ownsSubscriber) for (const name of [...this.#channels.keys(), ...this.#patterns.keys()]) this.unsubscribe(name);
-    this.#commands.disconnect();
-    if (this.#ownsSubscriber) this.#subscriber.disconnect();
+    if (this.#subscriber === this.#givenSubscriber) {
+      for (const name of [...this.#channels.keys(), ...this.#patterns.keys()]) this.unsubscribe(name);
+    } else this.#subscriber.disconnect();
+    this.#commands?.disconnect();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
@@ -159,44 +203,108 @@ export class Client {
     this.#commands.on("close", () => this.#events.lost(this.#lastError));
   }
 
-  #watchSubscriber(): void {
+  readonly #tried = (error: Error): void => {
+    this.#lastError = error;
+  };
+
+  /**
+   * A replica that was our master: its successor is asked for again, once everything that was sent has its answer, so
+   * that nobody is left in doubt.
+   */
+  #leaveReplica(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    const leave = (): void => {
+      this.#leaving = false;
+      if (!this.#closed) (this.#commands as Redis).disconnect(true);
+    };
+    (this.#commands as Redis).ping().then(leave, leave);
+  }
+
+  /** A node that is back, or took another's place, knows no scripts, and what it said meanwhile was missed. */
+  #watchNodes(cluster: Cluster): void {
+    const away = new Set<string>();
+    let masters = "";
+    const again = (): void => {
+      if (cluster.status !== "ready") return;
+      this.#events.ready();
+      this.#events.subscribed();
+    };
+    cluster.on("-node", (node: Redis) => {
+      away.add(addressOf(node));
+      // It may be no part of the cluster any more.
+      const subscriber = this.#subscriber as Redis | undefined;
+      if (subscriber && subscriber !== this.#givenSubscriber && addressOf(subscriber) === addressOf(node)) {
+        subscriber.disconnect();
+      }
+    });
+    cluster.on("+node", (node: Redis) =>
+      node.once("ready", () => {
+        if (away.delete(addressOf(node))) again();
+      }),
+    );
+    cluster.on("refresh", () => {
+      const now = cluster.nodes("master").map(addressOf).sort().join();
+      if (masters !== "" && masters !== now) again();
+      masters = now;
+    });
+  }
+
+  /**
+   * Of a cluster, one of its nodes on a connection of our own: a `Cluster` goes from one node to the next without a word,
+   * and what is said meanwhile is missed.
+   */
+  #openSubscriber(library: Library): void {
+    if (this.#closed) return;
+    const source = this.#givenSubscriber ?? this.#commands;
+    if (!isCluster(source)) {
+      const more = { enableOfflineQueue: true, autoResubscribe: false };
+      this.#subscriber = this.#givenSubscriber ? source : (connectionTo(library, this.#target, more) as Redis);
+    } else {
+      const again = (): unknown => setTimeout(() => this.#openSubscriber(library), NODE_MS);
+      const nodes = source.nodes();
+      const node = nodes[Math.floor(Math.random() * nodes.length)];
+      if (node === undefined) return void again();
+      const own = { ...OWN, enableOfflineQueue: true, autoResubscribe: false, readOnly: false };
+      this.#subscriber = node.duplicate({ ...own, retryStrategy: () => null });
+      this.#subscriber.once("end", again);
+    }
+    this.#watchSubscriber(this.#subscriber);
+    if (this.#subscriber.status === "wait") this.#subscriber.connect().catch(this.#tried);
+  }
+
+  #watchSubscriber(subscriber: Redis): void {
     const resubscribe = async (): Promise<void> => {
-      if (this.#channels.size > 0) await this.#subscriber.subscribe(...this.#channels.keys());
-      if (this.#patterns.size > 0) await this.#subscriber.psubscribe(...this.#patterns.keys());
+      if (this.#channels.size > 0) await subscriber.subscribe(...this.#channels.keys());
+      if (this.#patterns.size > 0) await subscriber.psubscribe(...this.#patterns.keys());
       this.#subscriberReady = true;
       for (const resolve of this.#waiting.splice(0)) resolve();
       this.#events.subscribed();
     };
     const subscribed = (): void => {
       resubscribe().catch(() => {
-        // The connection broke again, or a node of the cluster went: tried anew with the next one.
-        if (!this.#closed && this.#subscriber.status === "ready") setTimeout(subscribed, RECONNECT_MAX_MS);
+        // The connection broke again: tried anew with the next one.
+        if (!this.#closed && subscriber.status === "ready") setTimeout(subscribed, RECONNECT_MAX_MS);
       });
     };
-    this.#subscriber.on("ready", subscribed);
-    this.#subscriber.on("close", () => {
+    subscriber.on("ready", subscribed);
+    subscriber.on("close", () => {
       this.#subscriberReady = false;
     });
-    this.#subscriber.on("error", () => {});
-    this.#subscriber.on("message", (channel: string, text: string) => this.#channels.get(channel)?.(text, channel));
-    this.#subscriber.on("pmessage", (pattern: string, channel: string, text: string) =>
+    subscriber.on("error", () => {});
+    subscriber.on("message", (channel: string, text: string) => this.#channels.get(channel)?.(text, channel));
+    subscriber.on("pmessage", (pattern: string, channel: string, text: string) =>
       this.#patterns.get(pattern)?.(text, channel),
     );
-    if (this.#subscriber.status === "ready") subscribed();
-    // A subscription that is only listened to would not notice that its server is gone.
-    this.#ping = setInterval(() => {
-      if (this.#subscriberReady) (this.#subscriber as Redis).ping().catch(() => {});
-    }, PING_MS);
-    this.#ping.unref?.();
+    if (subscriber.status === "ready") subscribed();
   }
 }
 
-function connectionTo(target: RedisTarget, more: RedisOptions): Redis | Cluster {
+function connectionTo({ Redis }: Library, target: RedisTarget, more: RedisOptions): Redis | Cluster {
   const own = { ...OWN, ...more };
   if (typeof target === "string") return new Redis(target, own);
   if (isCluster(target)) {
-    const { options } = target;
-    return target.duplicate([], clusterOptions(options, own));
+    return withKnownFates(target.duplicate([], clusterOptions(target.options, own)));
   }
   if (isRedis(target)) return target.duplicate(own);
   return new Redis({ ...target, ...own });
@@ -208,12 +316,48 @@ function clusterOptions(options: ClusterOptions, own: RedisOptions): ClusterOpti
     ...options,
     enableOfflineQueue: enableOfflineQueue ?? false,
     lazyConnect: true,
-    // Would send again what may have run.
+    keyPrefix: "",
+    enableAutoPipelining: false,
+    // A replica may not have heard yet of what its master said.
+    scaleReads: "master",
+    // Would send again what may have run; and past others that wait for the same.
     retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
     clusterRetryStrategy: retryStrategy,
     redisOptions: { ...options.redisOptions, ...node },
   };
 }
+
+/**
+ * A node that is away ends calls before they were sent to it: those did not run. And a slot that has moved: ioredis
+ * would send each call after it by itself, past those that are still on their way back.
+ */
+function withKnownFates(cluster: Cluster): Cluster {
+  const send = cluster.sendCommand;
+  cluster.sendCommand = function sendKnown(command, stream, node) {
+    if (command.name !== "evalsha") return send.call(cluster, command, stream, node);
+    let sent = false;
+    const write = command.toWritable;
+    command.toWritable = (socket) => {
+      sent = true;
+      return write.call(command, socket);
+    };
+    const refuse = command.reject;
+    command.reject = (error) => refuse(sent ? error : new NotSent(error));
+    const reply = send.call(cluster, command, stream, node);
+    const redirect = command.reject;
+    command.reject = (error) => {
+      if (/^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b/.test(error.message)) sent = false;
+      if (!error.message.startsWith("MOVED")) return redirect(error);
+      cluster.refreshSlotsCache();
+      refuse(error);
+    };
+    return reply;
+  };
+  return cluster;
+}
+
+const addressOf = ({ options: { host, port } }: Redis): string => `${host}:${port}`;
 
 // By shape: the app may have another copy of ioredis.
 function isCluster(target: object): target is Cluster {

@@ -1,7 +1,11 @@
 import {
   CapacityError,
+  EphemeralCapacityError,
+  EphemeralPayloadTooLargeError,
   GapError,
   PayloadTooLargeError,
+  RegistryCapacityError,
+  RegistryPayloadTooLargeError,
   TabloomError,
   ValidationError,
   fromWire,
@@ -20,20 +24,28 @@ export interface Failure {
   readonly error: Error;
 }
 
-/** Before a server is asked whether it has its data again. */
-const LATER = /^(LOADING|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|READONLY|NOREPLICAS)\b/;
-const LOST =
-  /^(Connection is closed|Reached the max retries|Stream isn't writeable|Socket timeout|Command timed out|None of startup nodes|Failed to refresh slots|Too many Cluster redirections)/;
+/** The server cannot just now, or nothing was sent to it. */
+const LATER =
+  /^(LOADING|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|READONLY|NOREPLICAS|MOVED|ASK)\b|^(Stream isn't writeable|Cluster isn't ready|None of startup nodes|Failed to refresh slots|Too many Cluster redirections)/;
+const LOST = /^(Connection is closed|Reached the max retries|Socket timeout|Command timed out)/;
+
+/** A call that ended before it went to a server. */
+export class NotSent extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
 
 export function failureOf(error: unknown): Failure {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = textOf(error);
   if (text.startsWith("TL ")) return { what: "refused", error: ownError(text) };
   const cause = error instanceof Error ? error : new Error(text);
   if (text.startsWith("UNOPENED")) return { what: "unopened", error: cause };
   if (text.startsWith("NOSCRIPT")) return { what: "unloaded", error: cause };
-  if (LATER.test(text)) return { what: "later", error: cause };
+  if (LATER.test(text) || error instanceof NotSent) return { what: "later", error: cause };
   if (LOST.test(text) || isTransport(cause)) return { what: "lost", error: cause };
-  if (text.startsWith("OOM")) return refused("QUOTA", "Redis has no memory left (maxmemory); nothing was changed", cause);
+  if (text.startsWith("OOM"))
+    return refused("QUOTA", "Redis has no memory left (maxmemory); nothing was changed", cause);
   if (text.startsWith("MISCONF")) {
     return refused("STORAGE", "Redis cannot write to its disk and refuses to change data; nothing was changed", cause);
   }
@@ -41,6 +53,12 @@ export function failureOf(error: unknown): Failure {
     return { what: "refused", error: new TabloomError("UNAUTHORIZED", `Redis refused the call: ${text}`, { cause }) };
   }
   return { what: "refused", error: cause };
+}
+
+/** Before Redis 7 what a script's own commands are refused with stands at the end of another message. */
+function textOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return /^ERR Error running script .*? -([A-Z]+ .*)$/s.exec(text)?.[1] ?? text;
 }
 
 /** For calls that cannot wait any longer for the server. */
@@ -67,17 +85,29 @@ function isTransport(error: Error): boolean {
   return typeof code === "string" && /^E(CONN|PIPE|TIMEDOUT|HOST|NET|NOTFOUND)/.test(code);
 }
 
+const capacityErrors: Record<string, typeof CapacityError | undefined> = {
+  registry: RegistryCapacityError,
+  ephemeral: EphemeralCapacityError,
+};
+const payloadErrors: Record<string, typeof PayloadTooLargeError | undefined> = {
+  registry: RegistryPayloadTooLargeError,
+  ephemeral: EphemeralPayloadTooLargeError,
+};
+
 /**
  * What a script rejects with, `TL <code> <words>`. Scripts never put a caller's text in, so words are split at blanks:
- * `CAPACITY <bound> <limit>`, `TOO_LARGE <limit> <actual>`, `RANGE <message>`, `VALIDATION <message>`; any other code is
- * followed by its message.
+ * `CAPACITY <bound> <limit>` and `TOO_LARGE <limit> <actual>`, then the kind where it has classes of its own;
+ * `RANGE <message>`, `VALIDATION <message>`; any other code is followed by its message.
  */
 function ownError(text: string): Error {
   const [, code = "", ...words] = text.split(" ");
   const message = words.join(" ");
-  if (code === "CAPACITY") return new CapacityError({ bound: words[0]!, limit: Number(words[1]) });
+  if (code === "CAPACITY") {
+    return new (capacityErrors[words[2]!] ?? CapacityError)({ bound: words[0]!, limit: Number(words[1]) });
+  }
   if (code === "TOO_LARGE") {
-    return new PayloadTooLargeError({ limitBytes: Number(words[0]), actualBytes: Number(words[1]) });
+    const sizes = { limitBytes: Number(words[0]), actualBytes: Number(words[1]) };
+    return new (payloadErrors[words[2]!] ?? PayloadTooLargeError)(sizes);
   }
   if (code === "GAP") return new GapError({ after: words[0]!, firstAvailable: words[1]! });
   if (code === "RANGE") return new RangeError(message);

@@ -5,10 +5,16 @@ import { AbortError, TabloomError, closedError, conflictError } from "../protoco
 import { newId, randomText } from "../protocol/ids.js";
 import { type Call, type Calls, deadlineFor, end } from "./calls.js";
 import type { Client } from "./client.js";
-import { parseEvent } from "./event-text.js";
+import { failureOf } from "./failures.js";
+import { parseEvents } from "./event-text.js";
 import { kindOf } from "./kinds.js";
 import { instanceRoot, redisNames } from "./keys.js";
-import type { Argument, Raw, RedisKind, Script } from "./script.js";
+import { Lane } from "./lane.js";
+import type { Argument, Raw, RedisKind, Resident, Routine, Script, Step } from "./script.js";
+import { Waiting } from "./waiting.js";
+
+/** Calls wait no longer than this for the subscription of those who listen. */
+const HEAR_MS = 5000;
 
 /** What an instance asks of its backend. */
 export interface InstanceHost {
@@ -23,6 +29,9 @@ export interface InstanceHost {
   /** How far the clock of a test is moved. */
   clockOffset(): Promise<number>;
   created(instance: Instance): Promise<void>;
+  /** For residents and routines: other instances. */
+  port<J extends Kind>(spec: InstanceSpec<J>): Port;
+  visit<J extends Kind>(spec: InstanceSpec<J>): Port;
   /** A command has its answer, for those who follow the trace. */
   traced(instance: Instance, op: CommandName, body: unknown, error: unknown): void;
 }
@@ -39,8 +48,10 @@ export class Instance<K extends Kind = Kind> {
   readonly root: string;
   readonly kind: RedisKind<K>;
   readonly #host: InstanceHost;
+  readonly #resident: Resident | undefined;
+  readonly #lane = new Lane();
   readonly #keys = new Map<readonly string[], readonly string[]>();
-  readonly #parked = new Set<Call>();
+  readonly #parked = new Waiting();
   readonly #listeners = new Set<FeedListener>();
   readonly #reassertions = new Set<(hub: { remembers: boolean }) => Reassertion | undefined>();
   /** What this process must hand back. */
@@ -54,16 +65,22 @@ export class Instance<K extends Kind = Kind> {
   #open = false;
   #opening: Promise<void> | undefined;
   #held: Call[] = [];
+  /** Until the last of those that wait for their ports has passed: others stay behind it. */
+  #entering: Promise<void> | undefined;
   #inFlight = 0;
   #watching: Promise<void> | undefined;
   #watched = false;
   #hearing: Promise<void> | undefined;
+  /** Listeners hear what happens from now on. */
+  #heard = true;
   /** When it is looked at again, of this process's monotonic clock. */
   #dueAt = Infinity;
   #stopDue: (() => void) | undefined;
   #waitTimer: ReturnType<typeof setTimeout> | undefined;
   #waitTimerAt = Infinity;
   #sweeping: Promise<void> | undefined;
+  /** When it was told what the server forgets otherwise, of this process's monotonic clock. */
+  #toldAt = 0;
   /** Holds something whose owner's life is watched. */
   holding = false;
 
@@ -72,6 +89,14 @@ export class Instance<K extends Kind = Kind> {
     this.root = instanceRoot(host.prefix, spec.name);
     this.kind = kindOf(spec.name.kind);
     this.#host = host;
+    const { port, visit } = host;
+    this.#resident = this.kind.resident?.({
+      name: spec.name,
+      owner: host.owner,
+      ask: (step, asked) => this.#askStep(step, asked),
+      port: port.bind(host),
+      visit: visit.bind(host),
+    });
   }
 
   get parked(): number {
@@ -80,6 +105,10 @@ export class Instance<K extends Kind = Kind> {
 
   get spec(): InstanceSpec<K> {
     return this.#spec;
+  }
+
+  get awaitsAnswers(): boolean {
+    return this.#inFlight > 0;
   }
 
   keys(parts: readonly string[]): readonly string[] {
@@ -101,16 +130,50 @@ export class Instance<K extends Kind = Kind> {
     };
   }
 
+  /** For who only looks in: it is opened when it is not there. */
+  visit(): Port {
+    if (this.#opening === undefined) this.#open = true;
+    return { ...this.port(this.#spec), call: (op, body, options) => this.#call(undefined, op, body, options) as never };
+  }
+
   #call<Op extends CommandName>(
-    gate: Gate,
+    gate: Gate | undefined,
     op: Op,
     body: Body<Op>,
     options: CallOptions | undefined,
   ): Promise<Reply<Op>> {
     return new Promise((resolve, reject) => {
       const call = this.#newCall(op, body, options, resolve as (value: unknown) => void, reject);
-      if (gate.open) this.#host.calls.add(call);
-      else void this.#enter(gate, call);
+      const passes = gate === undefined || (gate.open && this.#entering === undefined && this.#heard);
+      if (passes) return this.#issue(call);
+      const entering = this.#enter(gate, call, this.#entering).finally(() => {
+        if (this.#entering === entering) this.#entering = undefined;
+      });
+      this.#entering = entering;
+    });
+  }
+
+  #issue(call: Call): void {
+    const script = call.script as Script | Routine;
+    this.#lane.enter(() => ("run" in script ? this.#perform(call, script) : this.#host.calls.add(call)));
+  }
+
+  /** A command that runs in this process. */
+  async #perform(call: Call, { run }: Routine): Promise<void> {
+    if (call.abandoned) return;
+    try {
+      this.#finish(call, await run(call.body, this.#resident!));
+    } catch (error) {
+      this.refuse(call, error as Error);
+    }
+  }
+
+  /** A step of a routine, or of the resident. */
+  #askStep<Asked, Answer>(step: Step<Asked, Answer>, asked: Asked): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const op = `${this.#spec.name.kind}.stats` as CommandName;
+      const call = this.#newCall(op, asked as never, undefined, resolve as (value: unknown) => void, reject);
+      this.#host.calls.add(Object.assign(call, { script: step as unknown as Script, part: true }));
     });
   }
 
@@ -120,6 +183,7 @@ export class Instance<K extends Kind = Kind> {
     options: CallOptions | undefined,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
+    seq = this.#host.nextSeq(),
   ): Call {
     const host = this.#host;
     if (host.closed) throw closedError("backend");
@@ -131,7 +195,7 @@ export class Instance<K extends Kind = Kind> {
     const waitMs = script.none ? ((body as { waitMs?: number }).waitMs ?? 0) : 0;
     const waitUntil = waitMs > 0 ? performance.now() + waitMs : 0;
     const call: Call = {
-      seq: host.nextSeq(),
+      seq,
       id: newId(),
       instance: this as unknown as Instance,
       op,
@@ -144,6 +208,8 @@ export class Instance<K extends Kind = Kind> {
       reject,
       abandoned: false,
       sent: false,
+      lane: waitUntil > 0 ? script.lane?.(body) : undefined,
+      woken: false,
       last: false,
       stopListening: undefined,
     };
@@ -152,24 +218,38 @@ export class Instance<K extends Kind = Kind> {
     return call;
   }
 
-  /** Calls before the instance is open, in their order. Those that wait outlast a server that is away. */
-  async #enter(gate: Gate, call: Call): Promise<void> {
-    for (;;) {
+  /** Calls before their port is open, in their order, which is also that of other ports of this process. */
+  async #enter(gate: Gate, call: Call, before: Promise<void> | undefined): Promise<void> {
+    try {
+      await gate.pass();
+    } catch (error) {
+      void this.#outlast(gate, call, error as Error);
+      return;
+    }
+    await before;
+    if (!this.#heard) await Promise.race([this.#hearing, new Promise((resolve) => setTimeout(resolve, HEAR_MS))]);
+    if (!call.abandoned) this.#issue(call);
+  }
+
+  /** Those that wait outlast a server that is away. */
+  async #outlast(gate: Gate, call: Call, failure: Error): Promise<void> {
+    for (let error = failure; ; ) {
+      const retryable = error instanceof TabloomError && error.retryable;
+      if (this.#host.closed || !retryable || call.waitUntil <= performance.now()) return this.refuse(call, error);
       try {
         await gate.pass();
         break;
-      } catch (error) {
-        const retryable = error instanceof TabloomError && error.retryable;
-        if (this.#host.closed || !retryable || call.waitUntil <= performance.now()) return this.refuse(call, error as Error);
+      } catch (again) {
+        error = again as Error;
       }
     }
-    if (!call.abandoned) this.#host.calls.add(call);
+    if (!call.abandoned) this.#issue(call);
   }
 
   /** The call ends with an error. */
   refuse(call: Call, error: Error): void {
     this.#done(call);
-    if (!call.abandoned) this.#host.traced(this as unknown as Instance, call.op, call.body, error);
+    if (!call.abandoned && !call.part) this.#host.traced(this as unknown as Instance, call.op, call.body, error);
     end(call, error);
   }
 
@@ -214,7 +294,7 @@ export class Instance<K extends Kind = Kind> {
   }
 
   settle(call: Call, raw: Raw): void {
-    const { script, body, op } = call;
+    const { script, body } = call;
     let reply: unknown;
     if (script.none) {
       const [served, given] = raw as [number, Raw];
@@ -222,8 +302,15 @@ export class Instance<K extends Kind = Kind> {
       reply = served === 0 ? script.none(body) : script.reply(given as never, body);
     } else reply = script.reply(raw as never, body);
     if (script.holds && !this.holding) this.holding = true;
+    this.#finish(call, reply);
+    if (script.opens) this.#wakeLanes(script.opens(body));
+  }
+
+  #finish(call: Call, reply: unknown): void {
+    const { op, body } = call;
     this.#done(call);
     call.stopListening?.();
+    if (call.part) return call.resolve(reply);
     this.#track(op, body, reply);
     this.#host.traced(this as unknown as Instance, op, body, undefined);
     if (call.abandoned) call.options?.onLate?.(reply as never);
@@ -269,7 +356,7 @@ export class Instance<K extends Kind = Kind> {
     this.#spec = spec;
     this.#open = true;
     if (made === 1) await this.#host.created(this as unknown as Instance);
-    if (this.kind.sweep) void this.#watch().catch(() => {});
+    if (this.kind.sweep || this.#resident) void this.#watch().catch(() => {});
     this.noteDue(Number(given));
   }
 
@@ -308,7 +395,8 @@ export class Instance<K extends Kind = Kind> {
       const told = tell(hub);
       if (told === undefined) continue;
       const { op, body, answered, refused } = told;
-      new Promise((resolve, reject) => this.#host.calls.add(this.#newCall(op, body, undefined, resolve, reject))).then(
+      // Before the calls that found the data gone.
+      new Promise((resolve, reject) => this.#issue(this.#newCall(op, body, undefined, resolve, reject, 0))).then(
         (reply) => answered?.(reply as never),
         (error: unknown) => refused?.(error),
       );
@@ -328,6 +416,8 @@ export class Instance<K extends Kind = Kind> {
   #park(call: Call): void {
     this.#done(call);
     if (call.abandoned) return this.#unwait([call]);
+    // What came overtook the answer that nothing had come.
+    if (call.woken) return this.#ask([call]);
     this.#parked.add(call);
     this.#wakeAt(call.waitUntil);
   }
@@ -340,13 +430,21 @@ export class Instance<K extends Kind = Kind> {
     this.#ask(calls);
   }
 
+  #wakeLanes(lanes: readonly string[]): void {
+    for (const call of this.#underWay) call.woken ||= call.sent && call.lane !== undefined && lanes.includes(call.lane);
+    const calls = lanes.flatMap((lane) => [...this.#parked.of(lane)]);
+    for (const call of calls) this.#parked.delete(call);
+    if (calls.length > 0) this.#ask(calls);
+  }
+
   #ask(parked: readonly Call[]): void {
     for (const call of parked) this.#underWay.add(call);
     this.#host.calls.resume(parked);
   }
 
   #unwait(calls: readonly Call[]): void {
-    this.#host.run(this as unknown as Instance, "instance-unwait", calls.map(({ id }) => id)).catch(() => {});
+    const ids = calls.map(({ id }) => id);
+    this.#host.run(this as unknown as Instance, this.kind.unwait ?? "instance-unwait", ids).catch(() => {});
   }
 
   /** Calls whose time is up are asked once more, so that what came at that moment is not missed. */
@@ -373,15 +471,26 @@ export class Instance<K extends Kind = Kind> {
   clockMoved(ms: number): void {
     for (const call of [...this.#parked, ...this.#underWay]) if (call.waitUntil > 0) call.waitUntil -= ms;
     this.#endWaits();
+    void this.#resident?.look();
   }
 
-  /** A message on the wake channel: "wake", or "due <ms>". */
+  /** A message on the wake channel: "wake", "wake <lane> <lane> …", "due <ms>", or "made": what was before is gone. */
   #woken(text: string): void {
-    if (text === "wake") this.retryParked();
+    if (text === "wake") {
+      for (const call of this.#underWay) call.woken ||= call.sent && call.waitUntil > 0;
+      this.retryParked();
+      void this.#resident?.look();
+    } else if (text.startsWith("wake ")) this.#wakeLanes(text.slice(5).split(" "));
     else if (text.startsWith("due ")) this.noteDue(Number(text.slice(4)));
+    else if (text === "made") {
+      // By another process; of its own doing it knows.
+      if (this.#open && this.#opening === undefined) this.reassert({ remembers: false });
+      this.#missed();
+    }
   }
 
   noteDue(ms: number): void {
+    if (ms >= 0) this.#resident?.due(ms);
     if (ms < 0 || this.kind.sweep === undefined || this.#host.closed) return;
     // What is due at the end of this millisecond is not yet due at its beginning.
     const at = performance.now() + ms + 1;
@@ -395,6 +504,7 @@ export class Instance<K extends Kind = Kind> {
 
   /** Does what time has brought; what waits is told by the script. */
   sweep(): Promise<void> {
+    if (this.#resident) return this.#resident.look();
     this.#stopDue?.();
     this.#dueAt = Infinity;
     return (this.#sweeping ??= this.#sweep().finally(() => (this.#sweeping = undefined)));
@@ -423,8 +533,13 @@ export class Instance<K extends Kind = Kind> {
   #listen(listener: FeedListener): () => void {
     this.#listeners.add(listener);
     const channel = redisNames.eventChannel(this.root);
-    // What was published before the subscription stood is in the log.
-    this.#hearing ??= this.#host.client.subscribe(channel, (text) => this.#hear(text));
+    // What was published before the subscription stood is in the log; not every kind has one.
+    if (this.#hearing === undefined) {
+      this.#heard = false;
+      this.#hearing = this.#host.client
+        .subscribe(channel, (text) => this.#hear(text))
+        .finally(() => (this.#heard = true));
+    }
     this.#hearing.then(
       () => this.#listeners.has(listener) && listener.resync(),
       () => {},
@@ -437,15 +552,18 @@ export class Instance<K extends Kind = Kind> {
   }
 
   #hear(text: string): void {
-    const [n, event] = parseEvent(text);
-    for (const listener of this.#listeners) listener.event(event, n);
+    for (const [n, event] of parseEvents(text)) for (const listener of this.#listeners) listener.event(event, n);
   }
 
   /** The subscription stands again: what was said meanwhile is missed. */
   resync(): void {
+    this.#missed();
+    void this.sweep();
+  }
+
+  #missed(): void {
     for (const listener of this.#listeners) listener.resync();
     this.retryParked();
-    void this.sweep();
   }
 
   /** The server answers again. What this process held may be over by now. */
@@ -455,16 +573,33 @@ export class Instance<K extends Kind = Kind> {
     this.#release();
   }
 
+  /** Says of itself what is forgotten unless it is said from time to time. */
+  remind(): void {
+    const now = performance.now();
+    if (!this.#open || now - this.#toldAt < (this.kind.reassertMs ?? Infinity)) return;
+    this.#toldAt = now;
+    this.reassert({ remembers: true });
+  }
+
   /** Says that this process lives, as long as it holds something. */
   async renew(): Promise<void> {
     if (!this.holding) return;
-    const held = await this.#host.run(this as unknown as Instance, "instance-renew", [this.#host.owner]).catch(() => 1);
-    this.holding = held === 1;
+    try {
+      this.holding = (await this.#host.run(this as unknown as Instance, "instance-renew", [this.#host.owner])) === 1;
+    } catch (error) {
+      if (failureOf(error).what !== "unopened") return;
+      this.#open = false;
+      this.#reopenSoon();
+      return;
+    }
+    // It holds nothing, and has nothing to tell; or it was taken for dead.
+    if (!this.holding) this.reassert({ remembers: false });
   }
 
   // --- The end ------------------------------------------------------------------------------------------------------
 
   async handBack(): Promise<void> {
+    await this.#resident?.leave();
     const { tracks, goodbye } = this.kind;
     const taken = [...this.#taken];
     if (tracks && taken.length > 0) await tracks.handBack(this.port(this.#spec), taken);
@@ -480,6 +615,7 @@ export class Instance<K extends Kind = Kind> {
   }
 
   close(error: Error): void {
+    this.#resident?.end();
     this.#stopDue?.();
     clearTimeout(this.#waitTimer);
     for (const call of [...this.#parked, ...this.#held.splice(0)]) end(call, error);

@@ -1,3 +1,292 @@
-import type { RedisKind } from "./script.js";
+import type { JobError, JobEvent, JobItem, JobOutcome, JobRecord, JobRun, JobStatus } from "../protocol/commands.js";
+import { ValidationError } from "../protocol/errors.js";
+import { utf8Bytes } from "../protocol/json.js";
+import { anchorArgs, anchorReply, readReply } from "./log.js";
+import { type Argument, type RedisKind, asBoolean, asIs, asNull } from "./script.js";
 
-export const jobKind: RedisKind<"job"> | undefined = undefined;
+const DEFAULT_PRIORITY = 5;
+const DEFAULT_LEASE_MS = 30_000;
+const DEFAULT_KEY_TTL_MS = 7 * 24 * 3_600_000;
+const LONGEST_MS = 2 ** 52;
+const MAX_STEPS = 1_000_000;
+/** A handle is forgotten after 2.5 of these without a word (job-register.lua). */
+const TELL_MS = 60_000;
+
+type RawStep = [index: number, stepId: string, isSleep: number, value: string];
+type RawRun = [
+  runId: string,
+  jobId: string,
+  input: string,
+  attempt: number,
+  leaseMs: number,
+  ...more: [] | [key: string | null, meta: string | null, resumes: string | null, steps: RawStep[]],
+];
+type RawRecord = [
+  jobId: string,
+  status: JobStatus,
+  input: string,
+  submittedAt: number,
+  priority: number,
+  maxAttempts: number,
+  failures: number,
+  crashes: number,
+  steps: string[],
+  key: string | null,
+  meta: string | null,
+  orderingKey: string | null,
+  progress: string | null,
+  error: string,
+  at: number | null,
+  by: string | null,
+  result: string | null,
+];
+type RawOutcome = [status: JobOutcome["status"] | null, finishedAt: number, result?: string | null, error?: string];
+
+export const jobKind: RedisKind<"job"> = {
+  settings: (config) => ({ ...config }),
+  sweep: "job-sweep",
+  goodbye: "job-goodbye",
+  reassertMs: TELL_MS,
+  scripts: {
+    "job.register": {
+      lua: "job-register",
+      args: ({ handleId, worker }, { owner }) => [owner, handleId, worker ? 1 : 0],
+      reply: asNull,
+    },
+    "job.unregister": {
+      lua: "job-unregister",
+      args: ({ handleId }, { owner }) => [owner, handleId],
+      reply: asNull,
+    },
+    // Its id is the job's, and known as long as the job is.
+    "job.submit": { lua: "job-submit", many: true, args: itemArgs, reply: asIs, repeatable: () => true },
+    "job.submitMany": {
+      lua: "job-submitMany",
+      args: ({ items }) => items.flatMap(itemArgs),
+      reply: (earlier: (string | null)[]) => (earlier.every((id) => id === null) ? null : earlier),
+      repeatable: () => true,
+    },
+    "job.claim": {
+      lua: "job-claim",
+      many: true,
+      holds: true,
+      lane: () => "claim",
+      args: ({ runId, handleId, max }, { owner, callId, waitMs }) => [runId, handleId, max, waitMs, owner, callId],
+      reply: (raw: RawRun[]) => raw.map(runOf),
+      none: () => [],
+    },
+    "job.watch": {
+      lua: "job-watch",
+      many: true,
+      lane: ({ runId }) => runId,
+      args: ({ runId, jobId }, { callId, waitMs }) => [runId, jobId, waitMs, callId],
+      reply: (text: string) => JSON.parse(text) as JobError,
+      none: () => null,
+    },
+    "job.heartbeat": {
+      lua: "job-heartbeat",
+      many: true,
+      args: ({ runId, leaseMs }) => [runId, leaseMs ?? 0],
+      reply: asBoolean,
+    },
+    "job.progress": {
+      lua: "job-progress",
+      many: true,
+      args: ({ runId, value }) => [runId, JSON.stringify(value)],
+      reply: asBoolean,
+    },
+    "job.log": {
+      lua: "job-log",
+      many: true,
+      args: ({ runId, text }) => [runId, JSON.stringify(text)],
+      reply: asBoolean,
+    },
+    "job.step": {
+      lua: "job-step",
+      many: true,
+      args: ({ runId, index, stepId, value }) => [runId, stepIndex(index), JSON.stringify(stepId), value],
+      reply: asBoolean,
+    },
+    "job.sleep": {
+      lua: "job-sleep",
+      args: ({ runId, index, stepId, ms }) => [runId, stepIndex(index), JSON.stringify(stepId), ms],
+      reply: (raw: [number, number] | null) => raw && { leftMs: raw[0], parked: raw[1] === 1 },
+    },
+    "job.finish": {
+      lua: "job-finish",
+      many: true,
+      opens: ({ runId }) => [runId],
+      args: ({ runId, outcome }) =>
+        "error" in outcome
+          ? [runId, 0, errorText(outcome.error), outcome.retry ? 1 : 0]
+          : [runId, 1, outcome.result, 0],
+      reply: asBoolean,
+    },
+    "job.release": { lua: "job-release", opens: ({ runIds }) => runIds, args: ({ runIds }) => runIds, reply: asNull },
+    "job.cancel": {
+      lua: "job-cancel",
+      args: ({ jobId, reason }) => [jobId, reason === undefined ? "" : JSON.stringify(reason)],
+      reply: asBoolean,
+    },
+    "job.get": { lua: "job-get", args: ({ jobId }) => [jobId], reply: (raw: RawRecord | null) => raw && recordOf(raw) },
+    "job.list": {
+      lua: "job-list",
+      args: ({ status = "", limit, after = "0" }) => {
+        if (!STATUSES.includes(status)) throw new ValidationError(`"${status}" is not a status of jobs`);
+        if (!/^\d{1,15}$/.test(after)) throw new ValidationError(`"after" is not a cursor of this list`);
+        return [limit, after, status];
+      },
+      reply: ([entries, next]: [RawRecord[], string | null]) => ({
+        entries: entries.map(recordOf),
+        ...(next === null ? {} : { next }),
+      }),
+    },
+    "job.retryFailed": {
+      lua: "job-retryFailed",
+      args: ({ jobIds }) => [jobIds ? 0 : 1, ...(jobIds ?? [])],
+      reply: asIs,
+    },
+    "job.pause": { lua: "job-pause", args: () => [], reply: asNull, repeatable: () => true },
+    "job.resume": { lua: "job-resume", args: () => [], reply: asNull, repeatable: () => true },
+    "job.join": {
+      lua: "job-join",
+      many: true,
+      lane: ({ jobId }) => jobId,
+      args: ({ jobId }, { callId, waitMs }) => [jobId, waitMs, callId],
+      reply: (raw: RawOutcome, { jobId }) => outcomeOf(raw, jobId),
+      none: () => null,
+    },
+    "job.anchor": { lua: "job-anchor", args: anchorArgs, reply: anchorReply },
+    "job.read": {
+      lua: "job-read",
+      args: ({ jobId, after, limit }) => [jobId, after, limit],
+      reply: readReply<JobEvent>,
+    },
+    "job.stats": {
+      lua: "job-stats",
+      args: () => [],
+      reply: (raw: number[]) => {
+        const [submitted, delayed, running, parked, retry, completed, failed, cancelled, ...rest] = raw as Counts;
+        const [waiters, keys, paused, workers, producers] = rest;
+        return {
+          submitted,
+          delayed,
+          running,
+          parked,
+          retry,
+          completed,
+          failed,
+          cancelled,
+          waiters,
+          keys,
+          paused: paused === 1,
+          handlers: workers + producers,
+          workers,
+        };
+      },
+    },
+  },
+  async peek(port, limit) {
+    const found = new Map<string, JobRecord>();
+    for (const status of ["running", "submitted", undefined] as const) {
+      if (found.size >= limit) break;
+      const { entries } = await port.call("job.list", { limit, ...(status === undefined ? {} : { status }) });
+      for (const entry of entries) if (found.size < limit) found.set(entry.jobId, entry);
+    }
+    return [...found.values()];
+  },
+};
+
+type Counts = [number, number, number, number, number, number, number, number, number, number, number, number, number];
+
+const STATUSES = ["", "submitted", "delayed", "running", "parked", "retry", "completed", "failed", "cancelled"];
+
+/** What a script needs of a job, and what it stores as it is (read_record in prelude-job.lua). */
+function itemArgs(item: JobItem): Argument[] {
+  const { jobId, input, bytes, key = "", keyTtlMs = DEFAULT_KEY_TTL_MS, delayMs = 0, at = -1, meta } = item;
+  const { priority = DEFAULT_PRIORITY, orderingKey = "", maxAttempts = 1, leaseMs = DEFAULT_LEASE_MS } = item;
+  // It becomes a part of names and texts as it is.
+  if (!/^[\w.:-]{1,128}$/.test(jobId)) throw new ValidationError("a job's id must be 1–128 letters and digits");
+  // Anything else has no line to stand in.
+  if (!(priority >= 0 && priority <= 9)) throw new ValidationError("priority must be from 0 to 9");
+  const lengths = `${key === "" ? 0 : utf8Bytes(key)} ${orderingKey === "" ? 0 : utf8Bytes(orderingKey)} ${
+    meta === undefined ? -1 : utf8Bytes(meta)
+  }`;
+  const numbers = `${leaseMs} ${priority} ${lengths} ${maxAttempts} ${backoffText(item)} ${keyTtlMs}`;
+  const record = `${numbers}\n${key}${orderingKey}${meta ?? ""}${input}`;
+  return [jobId, record, bytes, priority, delayMs, at, key, keyTtlMs, orderingKey];
+}
+
+function backoffText({ backoff }: JobItem): string {
+  if (backoff === undefined) return "none 0 0 0";
+  const { kind, baseMs, maxMs = LONGEST_MS, jitter = 0 } = backoff;
+  return `${kind} ${baseMs} ${kind === "exp" ? Math.min(maxMs, LONGEST_MS) : LONGEST_MS} ${jitter}`;
+}
+
+function errorText({ message, code }: JobError): string {
+  return JSON.stringify(code === undefined ? { message } : { message, code });
+}
+
+function stepIndex(index: number): number {
+  if (index >= 0 && index < MAX_STEPS) return index;
+  throw new ValidationError(`a job has at most ${MAX_STEPS} steps`);
+}
+
+function runOf([runId, jobId, input, attempt, leaseMs, ...more]: RawRun): JobRun {
+  const run: JobRun = { runId, jobId, input, attempt, leaseMs };
+  if (more.length === 0) return run;
+  const [key, meta, resumes, steps] = more;
+  if (key !== null) run.key = key;
+  if (meta !== null) run.meta = meta;
+  if (resumes !== null) run.resumes = resumes;
+  if (steps.length > 0) {
+    run.steps = steps.map(([index, stepId, isSleep, value]) => [
+      index,
+      JSON.parse(stepId) as string,
+      isSleep === 1 ? Number(value) : value,
+    ]);
+  }
+  return run;
+}
+
+function recordOf(raw: RawRecord): JobRecord {
+  const [jobId, status, input, submittedAt, priority, maxAttempts, failures, crashes, steps, ...more] = raw;
+  const [key, meta, orderingKey, progress, error, at, by, result] = more;
+  return {
+    jobId,
+    status,
+    input,
+    submittedAt,
+    priority,
+    maxAttempts,
+    failures,
+    crashes,
+    steps: steps.map((stepId) => JSON.parse(stepId) as string),
+    ...(key === null ? {} : { key }),
+    ...(meta === null ? {} : { meta }),
+    ...(orderingKey === null ? {} : { orderingKey }),
+    ...(progress === null ? {} : { progress: JSON.parse(progress) as string }),
+    ...(error === "" ? {} : { error: JSON.parse(error) as JobError }),
+    ...(at === null ? {} : { [timeOf(status)]: at }),
+    ...(by === null ? {} : { by }),
+    ...(result === null ? {} : { result }),
+  };
+}
+
+function timeOf(status: JobStatus): "dueAt" | "leaseUntil" | "finishedAt" {
+  if (status === "running") return "leaseUntil";
+  return status === "completed" || status === "failed" || status === "cancelled" ? "finishedAt" : "dueAt";
+}
+
+function outcomeOf([status, finishedAt, result = null, error = ""]: RawOutcome, jobId: string): JobOutcome {
+  if (status === null) {
+    const unknown = { message: `there is no job ${jobId}, or no longer`, code: "UNKNOWN_JOB" };
+    return { status: "failed", error: unknown, finishedAt };
+  }
+  return {
+    status,
+    finishedAt,
+    ...(result === null ? {} : { result }),
+    ...(error === "" ? {} : { error: JSON.parse(error) as JobError }),
+  };
+}

@@ -24,6 +24,8 @@ export const redisNames = {
   control: (prefix: string) => `${prefix}:control`,
   /** Commands and their outcomes, while somebody follows. */
   trace: (prefix: string) => `${prefix}:trace`,
+  /** There while somebody follows the trace. */
+  followed: (prefix: string) => `${prefix}:followed`,
   /** The channels of all instances' events. */
   eventPattern: (prefix: string) => `${prefix.replace(/[*?[\]\\]/g, "\\$&")}:{*}:events`,
 } as const;

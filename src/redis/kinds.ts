@@ -33,8 +33,10 @@ const COMMON = ["instance-open", "instance-unwait", "instance-renew", "instance-
 export function scriptNames(): string[] {
   const own = Object.values(kinds).flatMap((kind) => {
     if (kind === undefined) return [];
-    const { scripts, sweep, goodbye } = kind;
-    return [...Object.values(scripts).map(({ lua }) => lua), ...(sweep ? [sweep] : []), ...(goodbye ? [goodbye] : [])];
+    const { scripts, steps = {}, sweep, goodbye } = kind;
+    const named = [...Object.values<object>(scripts), ...Object.values(steps)];
+    const commands = named.flatMap((script) => ("lua" in script ? [script.lua as string] : []));
+    return [...commands, ...(sweep ? [sweep] : []), ...(goodbye ? [goodbye] : [])];
   });
   return [...COMMON, ...own];
 }

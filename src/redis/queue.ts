@@ -1,13 +1,15 @@
 import type { DeadEntry, QueueDelivery, QueueItem, QueuePeek } from "../protocol/commands.js";
 import { ValidationError } from "../protocol/errors.js";
+import { utf8Bytes } from "../protocol/json.js";
 import { type Argument, type RedisKind, asBoolean, asIs, asNull } from "./script.js";
 
 const DEFAULT_PRIORITY = 5;
 const DEFAULT_IDEMPOTENCY_TTL_MS = 7 * 24 * 3_600_000;
+/** The length of what there is not. */
+const NONE = -1;
 
-type RawDelivery = [string, string, string, number, number, string | null, string | null];
-type RawDead = [string, string, number, number, string, string, string | null, string | null];
-type RawPeek = [string, string, QueuePeek["at"], number, number, string | null, number | null, string | null];
+type RawDead = [record: string, attempts: number, movedAt: number, reason: string, error: string];
+type RawPeek = [record: string, at: QueuePeek["at"], attempt: number, until: number | null, by: string | null];
 
 export const queueKind: RedisKind<"queue"> = {
   settings: ({ ordering, ...limits }) => ({ ...limits, keyed: ordering === "ordering_key_partitioned" ? 1 : 0 }),
@@ -37,7 +39,7 @@ export const queueKind: RedisKind<"queue"> = {
         owner,
         callId,
       ],
-      reply: (raw: RawDelivery[]) => raw.map(deliveryOf),
+      reply: deliveriesOf,
       none: () => [],
     },
     "queue.ack": { lua: "queue-ack", many: true, args: ({ deliveryId }) => [deliveryId], reply: asBoolean },
@@ -116,59 +118,67 @@ export const queueKind: RedisKind<"queue"> = {
   peek: async (port, limit) => port.call("queue.peek", { limit }),
 };
 
+/** As queue-send.lua wants it; most messages need no options. */
 function itemArgs(item: QueueItem): Argument[] {
-  const { messageId, data, bytes, meta, orderingKey, delayMs, priority, idempotencyKey, idempotencyTtlMs } = item;
-  return [
-    messageId,
-    data,
-    bytes,
-    meta ?? "",
-    orderingKey ?? "",
-    delayMs ?? 0,
-    priority ?? DEFAULT_PRIORITY,
-    idempotencyKey ?? "",
-    idempotencyTtlMs ?? DEFAULT_IDEMPOTENCY_TTL_MS,
-    meta === undefined ? 0 : 1,
-    orderingKey === undefined ? 0 : 1,
-  ];
+  const { messageId, bytes, delayMs = 0, priority = DEFAULT_PRIORITY, idempotencyKey = "", idempotencyTtlMs } = item;
+  const plain = delayMs === 0 && priority === DEFAULT_PRIORITY && idempotencyKey === "";
+  const ttl = idempotencyTtlMs ?? DEFAULT_IDEMPOTENCY_TTL_MS;
+  return [recordOf(item), bytes, plain ? "" : `${delayMs} ${priority} ${ttl} ${messageId}\n${idempotencyKey}`];
+}
+
+/** What is stored (prelude-queue.lua), but for the time in front, which the script puts there. */
+function recordOf({ messageId, data, meta, orderingKey, priority = DEFAULT_PRIORITY }: QueueItem): string {
+  if (meta === undefined && orderingKey === undefined && priority === DEFAULT_PRIORITY) return `${messageId}\n${data}`;
+  const keyBytes = orderingKey === undefined ? NONE : utf8Bytes(orderingKey);
+  const lengths = `${priority} ${keyBytes} ${orderingKey?.length ?? NONE} ${meta?.length ?? NONE}`;
+  return `${messageId} ${lengths}\n${orderingKey ?? ""}${meta ?? ""}${data}`;
+}
+
+interface QueueRecord {
+  messageId: string;
+  data: string;
+  priority: number;
+  orderingKey?: string;
+  meta?: string;
+}
+
+function readRecord(record: string): QueueRecord {
+  const end = record.indexOf("\n");
+  const [, messageId, priority, , keyLength, metaLength] = record.slice(0, end).split(" ");
+  if (priority === undefined) return { messageId: messageId!, data: record.slice(end + 1), priority: DEFAULT_PRIORITY };
+  let at = end + 1;
+  const take = (length: number): string => record.slice(at, (at += length));
+  const orderingKey = Number(keyLength) === NONE ? {} : { orderingKey: take(Number(keyLength)) };
+  const meta = Number(metaLength) === NONE ? {} : { meta: take(Number(metaLength)) };
+  return { messageId: messageId!, data: record.slice(at), priority: Number(priority), ...orderingKey, ...meta };
+}
+
+/** A claim's reply: record, attempt, end of the lease of each. */
+function deliveriesOf(
+  raw: (string | number)[],
+  { deliveryId, max }: { deliveryId: string; max: number },
+): QueueDelivery[] {
+  const deliveries: QueueDelivery[] = [];
+  for (let at = 0; at < raw.length; at += 3) {
+    const { priority: _, ...message } = readRecord(raw[at] as string);
+    deliveries.push({
+      ...message,
+      deliveryId: max === 1 ? deliveryId : `${deliveryId}.${deliveries.length}`,
+      attempt: raw[at + 1] as number,
+      leaseUntil: raw[at + 2] as number,
+    });
+  }
+  return deliveries;
+}
+
+function deadOf([record, attempts, movedAt, reason, error]: RawDead): DeadEntry {
+  const { priority: _, ...message } = readRecord(record);
+  return { ...message, attempts, movedAt, reason, ...(error === "" ? {} : { lastError: error }) };
+}
+
+function peekOf([record, at, attempt, untilAt, by]: RawPeek): QueuePeek {
+  const { meta: _, ...message } = readRecord(record);
+  return { ...message, at, attempt, ...(untilAt === null ? {} : { untilAt }), ...(by === null ? {} : { by }) };
 }
 
 const given = (value: string | undefined): Argument[] => (value === undefined ? [0, ""] : [1, value]);
-
-function deliveryOf([messageId, deliveryId, data, attempt, leaseUntil, meta, orderingKey]: RawDelivery): QueueDelivery {
-  return {
-    messageId,
-    deliveryId,
-    data,
-    attempt,
-    leaseUntil,
-    ...(meta === null ? {} : { meta }),
-    ...(orderingKey === null ? {} : { orderingKey }),
-  };
-}
-
-function deadOf([messageId, data, attempts, movedAt, reason, error, orderingKey, meta]: RawDead): DeadEntry {
-  return {
-    messageId,
-    data,
-    attempts,
-    movedAt,
-    reason,
-    ...(error === "" ? {} : { lastError: error }),
-    ...(orderingKey === null ? {} : { orderingKey }),
-    ...(meta === null ? {} : { meta }),
-  };
-}
-
-function peekOf([messageId, data, at, attempt, priority, orderingKey, untilAt, by]: RawPeek): QueuePeek {
-  return {
-    messageId,
-    data,
-    at,
-    attempt,
-    priority,
-    ...(orderingKey === null ? {} : { orderingKey }),
-    ...(untilAt === null ? {} : { untilAt }),
-    ...(by === null ? {} : { by }),
-  };
-}

@@ -1,4 +1,5 @@
 import { TabloomError } from "../protocol/errors.js";
+import { leanScript } from "./lean-lua.js";
 
 /** A script as it goes to the server, and the parts of the instance whose keys it is given. */
 export interface ScriptSource {
@@ -8,19 +9,24 @@ export interface ScriptSource {
 }
 
 const files = import.meta.glob<string>("./lua/*.lua", { query: "?raw", import: "default", eager: true });
+const sources = new Map<string, ScriptSource>();
 
 /**
- * The script of a file in lua/. Its header says which keys it is given (`-- KEYS meta messages`: locals `meta_key`,
+ * The script of a file in lua/. Its header says which keys it is given (`-- KEYS meta messages`: in the text `meta_key`,
  * `messages_key`) and which functions it needs besides those of prelude.lua (`-- PRELUDE queue`: prelude-queue.lua).
  */
 export function scriptSource(name: string): ScriptSource {
+  let source = sources.get(name);
+  if (source === undefined) sources.set(name, (source = makeSource(name)));
+  return source;
+}
+
+function makeSource(name: string): ScriptSource {
   const body = fileOf(name);
   const parts = header(body, "KEYS");
   const preludes = ["prelude", ...header(body, "PRELUDE").map((part) => `prelude-${part}`)];
-  const locals = parts.map((part) => `${part}_key`).join(", ");
-  const values = parts.map((_, i) => `KEYS[${i + 1}]`).join(", ");
-  const text = [`local ${locals} = ${values}`, ...preludes.map(fileOf), body].join("\n");
-  return { name, text: withoutComments(text), parts };
+  const text = leanScript([...preludes.map(fileOf), body]);
+  return { name, text: withKeys(text, parts), parts };
 }
 
 function fileOf(name: string): string {
@@ -34,7 +40,8 @@ function header(text: string, word: string): string[] {
   return line ? line[1]!.trim().split(/\s+/) : [];
 }
 
-/** Whole lines only: what stands in a text of Lua stays. */
-function withoutComments(text: string): string {
-  return text.replace(/^\s*--.*\n/gm, "");
+/** Locals for them would cost each function that uses one. Fields of tables (`place.line_key`) are something else. */
+function withKeys(text: string, parts: readonly string[]): string {
+  const places = new Map(parts.map((part, i) => [`${part}_key`, `KEYS[${i + 1}]`]));
+  return text.replace(/(?<![.\w])\w+_key\b(?!\s*=[^=])/g, (word) => places.get(word) ?? word);
 }

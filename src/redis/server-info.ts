@@ -8,6 +8,9 @@ export interface ServerInfo {
   readonly persistence: BackendStatus["persistence"];
 }
 
+/** Whom a server can be asked through. */
+export type Asker = Pick<Client, "call">;
+
 /** What a server says of itself; what it keeps to itself is left out. */
 export async function readServer(client: Client): Promise<ServerInfo> {
   const info = await readInfo(client);
@@ -20,19 +23,18 @@ export async function readServer(client: Client): Promise<ServerInfo> {
   };
 }
 
-export async function readInfo(client: Client, section = "everything"): Promise<Record<string, string | undefined>> {
+export async function readInfo(client: Asker, section = "everything"): Promise<Record<string, string | undefined>> {
   const text = await client.call("INFO", section).catch(() => "");
   const lines = String(text).split(/\r?\n/);
   return Object.fromEntries(
-    lines.filter((line) => line.includes(":")).map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),
+    lines
+      .filter((line) => line.includes(":"))
+      .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]),
   );
 }
 
 /** Empty where CONFIG is not allowed, as with many hosts. */
-export async function readConfig(
-  client: Client,
-  names: readonly string[],
-): Promise<Record<string, string | undefined>> {
+export async function readConfig(client: Asker, names: readonly string[]): Promise<Record<string, string | undefined>> {
   const settings: Record<string, string | undefined> = {};
   for (const name of names) {
     const found = (await client.call("CONFIG", "GET", name).catch(() => [])) as string[];
@@ -45,7 +47,8 @@ export function persistenceOf(
   info: Record<string, string | undefined>,
   settings: Record<string, string | undefined>,
 ): BackendStatus["persistence"] {
-  if (info["aof_enabled"] === "1") return `aof-${(settings["appendfsync"] ?? "everysec") as "no" | "everysec" | "always"}`;
+  if (info["aof_enabled"] === "1")
+    return `aof-${(settings["appendfsync"] ?? "everysec") as "no" | "everysec" | "always"}`;
   if (settings["save"] === undefined) return undefined;
   return settings["save"] === "" ? "none" : "snapshots";
 }

@@ -2,12 +2,14 @@ import type { InstanceName, TraceEntry } from "../protocol/commands.js";
 import { TabloomError } from "../protocol/errors.js";
 import type { Json } from "../protocol/json.js";
 import type { Client } from "./client.js";
-import { parseEvent } from "./event-text.js";
+import { parseEvents } from "./event-text.js";
 import { instanceNameOf, redisNames } from "./keys.js";
 
 /** Somebody who follows says so this often; processes go on telling for longer than that. */
 const SAY_MS = 1000;
 const TELL_MS = 5000;
+/** An event arrives before the command that made it, whose process tells of it only when it is answered. */
+const HOLD_MS = 100;
 
 /**
  * The trace of a prefix. Who follows says so on the control channel; as long as they hear it, processes publish each
@@ -18,6 +20,7 @@ export class Trace {
   readonly #prefix: string;
   readonly #owner: string;
   readonly #followers = new Set<(entry: TraceEntry) => void>();
+  readonly #held = new Set<ReturnType<typeof setTimeout>>();
   #tellUntil = 0;
   #saying: ReturnType<typeof setInterval> | undefined;
 
@@ -25,6 +28,12 @@ export class Trace {
     this.#client = client;
     this.#prefix = prefix;
     this.#owner = owner;
+  }
+
+  /** This process has connected: somebody may follow already. */
+  async connected(): Promise<void> {
+    const followed = await this.#client.call("EXISTS", redisNames.followed(this.#prefix)).catch(() => 0);
+    if (followed === 1) this.isFollowed();
   }
 
   /** Somebody says that they follow. */
@@ -48,16 +57,17 @@ export class Trace {
   }
 
   async #begin(): Promise<void> {
-    await this.#client.subscribe(redisNames.trace(this.#prefix), (text) =>
-      this.#tell(JSON.parse(text) as TraceEntry),
-    );
+    await this.#client.subscribe(redisNames.trace(this.#prefix), (text) => this.#tell(JSON.parse(text) as TraceEntry));
     await this.#client.subscribePattern(redisNames.eventPattern(this.#prefix), (text, channel) => {
       const instance = instanceNameOf(this.#prefix, channel);
       if (instance === undefined) return;
-      this.#tell({ type: "event", at: Date.now(), instance, event: parseEvent(text)[1] as unknown as Json });
+      for (const [, event] of parseEvents(text)) {
+        this.#event({ type: "event", at: Date.now(), instance, event: event as unknown as Json });
+      }
     });
     if (this.#followers.size === 0) return;
     const say = (): void => {
+      this.#client.call("SET", redisNames.followed(this.#prefix), 1, "PX", TELL_MS).catch(() => {});
       this.#client.call("PUBLISH", redisNames.control(this.#prefix), "trace").catch(() => {});
     };
     say();
@@ -66,18 +76,29 @@ export class Trace {
     this.#saying.unref?.();
   }
 
+  #event(entry: TraceEntry): void {
+    const timer = setTimeout(() => {
+      this.#held.delete(timer);
+      // After what has arrived meanwhile, should this process have been busy for so long.
+      setImmediate(() => this.#tell(entry));
+    }, HOLD_MS);
+    this.#held.add(timer);
+  }
+
   #tell(entry: TraceEntry): void {
     for (const follower of this.#followers) follower(entry);
   }
 
   #end(): void {
     clearInterval(this.#saying);
+    for (const timer of this.#held) clearTimeout(timer);
+    this.#held.clear();
     this.#client.unsubscribe(redisNames.trace(this.#prefix));
     this.#client.unsubscribe(redisNames.eventPattern(this.#prefix));
   }
 
   close(): void {
-    clearInterval(this.#saying);
+    if (this.#followers.size > 0) this.#end();
     this.#followers.clear();
   }
 }

@@ -209,6 +209,8 @@ export const jobValues = cases("job", {
     skip: {
       memory: "everything is in memory",
       "hub+memory": "the world makes every handle memory-only",
+      redis: "Redis keeps what its own persistence keeps, whatever a handle asks for",
+      "redis-cluster": "Redis keeps what its own persistence keeps, whatever a handle asks for",
     },
     run: async (world) => {
       const id = world.id();

@@ -2,7 +2,7 @@ import { assert } from "chai";
 import type { SchedulerMetric } from "../../src/memory.js";
 import { ONE_TAB, cases } from "./case.js";
 import { eventually } from "./expectations.js";
-import { DAY, HOUR, SECOND, nextRunAt, producer, runsOf, scheduling, slotsOf } from "./scheduling.js";
+import { DAY, EPOCH_IS_TIME, HOUR, SECOND, nextRunAt, producer, runsOf, scheduling, slotsOf } from "./scheduling.js";
 
 const input = { what: "s" };
 
@@ -139,37 +139,40 @@ export const schedulerHandlers = cases("scheduler", {
     assert.strictEqual((await runsOf(job))[0]?.status, "submitted");
   },
 
-  "a run that its job refuses goes to the dlq, and the schedule goes on": async (world) => {
-    const heard: SchedulerMetric[] = [];
-    const onMetric = (metric: SchedulerMetric): void => void heard.push(metric);
-    const { clock, id, scheduler, job, daily } = await scheduling(world, { onMetric });
-    // What a scheduled run carries besides makes it too large.
-    const first = await daily({ input: { what: "x".repeat(131_040) } });
-    await scheduler.start();
-    await clock.to(first);
-    assert.deepEqual(await slotsOf(job), []);
-    const [entry, ...others] = await scheduler.dlq();
-    assert.lengthOf(others, 0);
-    assert.include(entry, { scheduleId: "s", slotTs: first, schedulerId: id, leaderEpoch: 1 });
-    assert.match(entry!.message, /limit/);
-    assert.approximately(entry!.ts, clock.now(), 60_000);
-    assert.strictEqual(await nextRunAt(scheduler), first + DAY);
-    assert.include(await scheduler.metrics(), { dispatchFailed: 1, dispatchDlq: 1, dispatchSubmitted: 0 });
-    await clock.to(first + DAY);
-    assert.deepEqual(
-      (await scheduler.dlq()).map(({ slotTs }) => slotTs),
-      [first + DAY, first],
-      "newest first",
-    );
-    assert.lengthOf(await scheduler.dlq({ limit: 1 }), 1);
-    await eventually(() => heard.filter(({ type }) => type === "dispatch_failed").length === 2, "the last event");
-    assert.deepEqual(
-      heard
-        .map(({ type }) => type)
-        .filter((type) => type.startsWith("dispatch_"))
-        .slice(0, 3),
-      ["dispatch_dlq", "dispatch_advanced_after_failures", "dispatch_failed"],
-    );
+  "a run that its job refuses goes to the dlq, and the schedule goes on": {
+    skip: EPOCH_IS_TIME,
+    async run(world) {
+      const heard: SchedulerMetric[] = [];
+      const onMetric = (metric: SchedulerMetric): void => void heard.push(metric);
+      const { clock, id, scheduler, job, daily } = await scheduling(world, { onMetric });
+      // What a scheduled run carries besides makes it too large.
+      const first = await daily({ input: { what: "x".repeat(131_040) } });
+      await scheduler.start();
+      await clock.to(first);
+      assert.deepEqual(await slotsOf(job), []);
+      const [entry, ...others] = await scheduler.dlq();
+      assert.lengthOf(others, 0);
+      assert.include(entry, { scheduleId: "s", slotTs: first, schedulerId: id, leaderEpoch: 1 });
+      assert.match(entry!.message, /limit/);
+      assert.approximately(entry!.ts, clock.now(), 60_000);
+      assert.strictEqual(await nextRunAt(scheduler), first + DAY);
+      assert.include(await scheduler.metrics(), { dispatchFailed: 1, dispatchDlq: 1, dispatchSubmitted: 0 });
+      await clock.to(first + DAY);
+      assert.deepEqual(
+        (await scheduler.dlq()).map(({ slotTs }) => slotTs),
+        [first + DAY, first],
+        "newest first",
+      );
+      assert.lengthOf(await scheduler.dlq({ limit: 1 }), 1);
+      await eventually(() => heard.filter(({ type }) => type === "dispatch_failed").length === 2, "the last event");
+      assert.deepEqual(
+        heard
+          .map(({ type }) => type)
+          .filter((type) => type.startsWith("dispatch_"))
+          .slice(0, 3),
+        ["dispatch_dlq", "dispatch_advanced_after_failures", "dispatch_failed"],
+      );
+    },
   },
 
   "the dlq keeps the newest dlqMaxEntries": async (world) => {

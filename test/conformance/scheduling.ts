@@ -8,6 +8,11 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
+const TIME =
+  "on Redis epochs are times in µs, and do not count from 1: the same with those in test/redis/scheduler.test.ts";
+/** For cases that name the first epochs. */
+export const EPOCH_IS_TIME = { redis: TIME, "redis-cluster": TIME };
+
 const schema = z.object({ what: z.string() });
 
 export type TestJob = Job<typeof schema, void>;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { timetable } from "../../src/engine/cron.js";
+import { timetable } from "../../src/cron/cron.js";
 import { clockChanges, minutesOf, slotsByHand } from "./by-hand.js";
 
 const HOUR = 3_600_000;

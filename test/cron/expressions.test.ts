@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { NEVER, timetable } from "../../src/engine/cron.js";
-import { parseCron } from "../../src/engine/cron-parse.js";
+import { NEVER, timetable } from "../../src/cron/cron.js";
+import { parseCron } from "../../src/cron/cron-parse.js";
 import { ValidationError } from "../../src/protocol/errors.js";
 import { minutesOf, slotsByHand } from "./by-hand.js";
 

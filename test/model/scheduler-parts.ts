@@ -12,6 +12,9 @@ export const schedulerConfig: SchedulerConfig = {
   scheduledJobKeyTtlMs: 90 * 24 * 3_600_000,
   dlqMaxEntries: 20,
   maxConsecutiveDispatchFailures: 2,
+  leaseMs: 5000,
+  heartbeatMs: 500,
+  batchSize: 200,
 };
 
 export function schedulerNamed(id: string, config: Partial<SchedulerConfig>): OpenBody<"scheduler"> {

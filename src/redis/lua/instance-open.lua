@@ -18,6 +18,8 @@ end
 for i = 6, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call("HSET", meta_key, unpack(fields))
 open()
+-- Those who listened to one before it, whose data is lost, begin anew.
+if not stored[1] then redis.call("PUBLISH", meta_key, "made") end
 if stored[1] and stored[3] ~= ARGV[2] then
   redis.call("PUBLISH", string.sub(meta_key, 1, -5) .. "events", '0 {"type":"instance.reconfigured","config":' .. ARGV[2] .. "}")
 end

@@ -1,11 +1,13 @@
 -- A queue on Redis.
 --
---   messages    hash   seq → record, which never changes: "id priority ageFrom bytes keyLength metaLength\n" key meta data
+--   messages    hash   seq → record, which never changes: "ageFrom id\n" data; or, of a message with a priority, a key or
+--                      meta: "ageFrom id priority keyBytes keyLength metaLength\n" key meta data. What follows "ageFrom "
+--                      is made, and read again, by the process (queue.ts), which counts lengths in UTF-16 (-1: none)
 --   states      hash   seq → "attempts order readyAt retry\n" error: where it differs from what was sent
 --   ready       zset   seq by (level, order): may be claimed now
 --   delayed     zset   padded seq by due time
 --   leases      zset   delivery id by the end of its lease
---   deliveries  hash   delivery id → "seq attempts order readyAt untilAt leaseMs owner\n" error
+--   deliveries  hash   delivery id → "untilAt seq attempts order readyAt leaseMs owner\n" error
 --   lanes       zset   partitioned: every waiting message with a key, by (key, seq); its first stands in `ready`
 --   blocked     hash   partitioned: key → seq of its message that is claimed, or that waits for a retry
 --   dead        hash   id → "n attempts movedAt reasonLength errorLength\n" reason error record
@@ -15,55 +17,49 @@
 local LEVEL = 2 ^ 49
 local RISE_MS = 30000
 local SWEEP = 100
+local DEFAULT_PRIORITY = 5
 
-local limits = {}
+-- Whether messages of one ordering key go one at a time.
+local keyed = false
 
--- Opens the instance and reads its settings, in this order.
-local function open_queue()
-  local s = open("payloadBytes", "maxMessages", "maxIdempotencyKeys", "maxMessageAgeMs", "maxDeliveries", "maxDead",
-    "dlqRetentionMs", "maxNackDelayMs", "defaultLeaseMs", "keyed", "paused", "levels")
-  if not s then return false end
-  for i = 1, 9 do limits[i] = tonumber(s[i]) end
-  limits.payload, limits.messages, limits.keys, limits.age, limits.deliveries = limits[1], limits[2], limits[3], limits[4], limits[5]
-  limits.dead, limits.retention, limits.nack, limits.lease = limits[6], limits[7], limits[8], limits[9]
-  limits.keyed, limits.paused, limits.levels = s[10] == "1", s[11] == "1", s[12] == "1"
-  return true
+-- Opens the instance; the settings that are asked for are in the list from [2] on.
+local function open_queue(...)
+  local found = open("keyed", ...)
+  keyed = found and found[1] == "1"
+  return found
 end
+
+local function setting(name) return tonumber(redis.call("HGET", meta_key, name)) end
 
 local function seq_member(seq) return string.format("%016.0f", seq) end
 
--- {id, priority, ageFrom, bytes, key or nil, meta or nil, data}
+-- {id, age_from, priority, key or nil}
 local function read_record(record)
-  local id, priority, age_from, bytes, key_length, meta_length, at =
-    string.match(record, "^(%S+) (%d) (%d+) (%d+) (%-?%d+) (%-?%d+)\n()")
-  key_length, meta_length = tonumber(key_length), tonumber(meta_length)
-  local key, meta
-  if key_length >= 0 then
-    key = string.sub(record, at, at + key_length - 1)
-    at = at + key_length
+  local age_from, id, more, at = string.match(record, "^(%d+) (%S+)([^\n]*)\n()")
+  local read = {id = id, age_from = tonumber(age_from), priority = DEFAULT_PRIORITY}
+  if more ~= "" then
+    local priority, key_bytes = string.match(more, "^ (%d) (%-?%d+)")
+    read.priority = tonumber(priority)
+    if key_bytes ~= "-1" then read.key = string.sub(record, at, at + tonumber(key_bytes) - 1) end
   end
-  if meta_length >= 0 then
-    meta = string.sub(record, at, at + meta_length - 1)
-    at = at + meta_length
-  end
-  return {id = id, priority = tonumber(priority), age_from = tonumber(age_from), bytes = tonumber(bytes), key = key,
-    meta = meta, data = string.sub(record, at)}
+  return read
 end
 
-local function make_record(id, priority, age_from, bytes, key, meta, data)
-  return id .. " " .. priority .. " " .. text(age_from) .. " " .. bytes .. " " .. (key and #key or -1) .. " "
-    .. (meta and #meta or -1) .. "\n" .. (key or "") .. (meta or "") .. data
-end
+local function aged_from(record, age_from) return text(age_from) .. string.match(record, "^%d+(.*)$") end
 
 local function message(seq) return read_record(redis.call("HGET", messages_key, seq)) end
+
+local function read_state(state)
+  local attempts, order, ready_at, retry, at = string.match(state, "^(%d+) (%d+) (%d+) (%d)\n()")
+  return {attempts = tonumber(attempts), order = tonumber(order), ready_at = tonumber(ready_at), retry = retry == "1",
+    error = string.sub(state, at)}
+end
 
 -- {attempts, order, ready_at, retry, error}: where a message stands that is not leased.
 local function state_of(seq, age_from)
   local state = redis.call("HGET", states_key, seq)
-  if not state then return {attempts = 0, order = tonumber(seq), ready_at = age_from, retry = false, error = ""} end
-  local attempts, order, ready_at, retry, at = string.match(state, "^(%d+) (%d+) (%d+) (%d)\n()")
-  return {attempts = tonumber(attempts), order = tonumber(order), ready_at = tonumber(ready_at), retry = retry == "1",
-    error = string.sub(state, at)}
+  if state then return read_state(state) end
+  return {attempts = 0, order = tonumber(seq), ready_at = age_from, retry = false, error = ""}
 end
 
 local function put_state(seq, s)
@@ -71,24 +67,23 @@ local function put_state(seq, s)
     .. (s.retry and 1 or 0) .. "\n" .. s.error)
 end
 
--- {seq, attempts, order, ready_at, until_at, lease_ms, owner, error}, or nil
-local function delivery(id)
-  local held = redis.call("HGET", deliveries_key, id)
-  if not held then return nil end
-  local seq, attempts, order, ready_at, until_at, lease_ms, owner, at =
+-- {seq, attempts, order, ready_at, until_at, lease_ms, owner, error}
+local function read_delivery(id, held)
+  local until_at, seq, attempts, order, ready_at, lease_ms, owner, at =
     string.match(held, "^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+)\n()")
   return {id = id, seq = seq, attempts = tonumber(attempts), order = tonumber(order), ready_at = tonumber(ready_at),
     until_at = tonumber(until_at), lease_ms = tonumber(lease_ms), owner = owner, error = string.sub(held, at)}
 end
 
 local function delivery_text(d)
-  return d.seq .. " " .. d.attempts .. " " .. text(d.order) .. " " .. text(d.ready_at) .. " " .. text(d.until_at) .. " "
+  return text(d.until_at) .. " " .. d.seq .. " " .. d.attempts .. " " .. text(d.order) .. " " .. text(d.ready_at) .. " "
     .. text(d.lease_ms) .. " " .. d.owner .. "\n" .. d.error
 end
 
 -- The delivery if it is still its holder's.
 local function held(id)
-  local d = delivery(id)
+  local found = redis.call("HGET", deliveries_key, id)
+  local d = found and read_delivery(id, found)
   if d and d.until_at > NOW then return d end
   return nil
 end
@@ -108,6 +103,7 @@ local function stand(seq, record, state)
 end
 
 -- The first of a key stands in line on behalf of it, unless one of the key is under way.
+-- SELDOM
 local function offer(key, before)
   local first = lane_first(key)
   if redis.call("HEXISTS", blocked_key, key) == 1 then first = false end
@@ -119,21 +115,27 @@ local function offer(key, before)
   end
 end
 
+-- SELDOM
 local function offered(key)
   if redis.call("HEXISTS", blocked_key, key) == 1 then return false end
   return lane_first(key) or false
 end
 
+-- SELDOM
+local function enter_lane(seq, key)
+  local before = offered(key)
+  redis.call("ZADD", lanes_key, 0, lane_prefix(key) .. seq_member(seq))
+  offer(key, before)
+end
+
 local function enter(seq, record, state)
-  if not (limits.keyed and record.key) then return stand(seq, record, state) end
-  local before = offered(record.key)
-  redis.call("ZADD", lanes_key, 0, lane_prefix(record.key) .. seq_member(seq))
-  offer(record.key, before)
+  if keyed and record.key then enter_lane(seq, record.key)
+  else stand(seq, record, state) end
 end
 
 local function leave(seq, record)
   redis.call("ZREM", ready_key, seq)
-  if limits.keyed and record.key then
+  if keyed and record.key then
     local before = offered(record.key)
     if before == seq then before = false end
     redis.call("ZREM", lanes_key, lane_prefix(record.key) .. seq_member(seq))
@@ -141,12 +143,9 @@ local function leave(seq, record)
   end
 end
 
-local function block(seq, record)
-  if limits.keyed and record.key then redis.call("HSET", blocked_key, record.key, seq) end
-end
-
+-- SELDOM
 local function unblock(seq, record)
-  if not (limits.keyed and record.key) or redis.call("HGET", blocked_key, record.key) ~= seq then return end
+  if not (keyed and record.key) or redis.call("HGET", blocked_key, record.key) ~= seq then return end
   redis.call("HDEL", blocked_key, record.key)
   offer(record.key, false)
 end
@@ -164,11 +163,12 @@ local function forget_message(seq)
 end
 
 local function forget_old_dead()
+  local retention = setting("dlqRetentionMs")
   while true do
     local oldest = redis.call("ZRANGE", deadOrder_key, 0, 0)[1]
     if not oldest then return NEVER end
     local moved_at = string.match(redis.call("HGET", dead_key, oldest), "^%d+ %d+ (%d+)")
-    local ends_at = tonumber(moved_at) + limits.retention
+    local ends_at = tonumber(moved_at) + retention
     if ends_at > NOW then return ends_at end
     redis.call("ZREM", deadOrder_key, oldest)
     redis.call("HDEL", dead_key, oldest)
@@ -176,15 +176,16 @@ local function forget_old_dead()
 end
 
 -- Writes a dead letter for a message that has left its place; false when there is no room.
+-- SELDOM
 local function bury(seq, record_text, id, attempts, reason, error)
   forget_old_dead()
-  if redis.call("ZCARD", deadOrder_key) >= limits.dead then return false end
+  if redis.call("ZCARD", deadOrder_key) >= setting("maxDead") then return false end
   local n = take_numbers(1)
   redis.call("HSET", dead_key, id, text(n) .. " " .. attempts .. " " .. text(NOW) .. " " .. #reason .. " " .. #error
     .. "\n" .. reason .. error .. record_text)
   redis.call("ZADD", deadOrder_key, n, id)
   forget_message(seq)
-  due_at(NOW + limits.retention)
+  due_at(NOW + setting("dlqRetentionMs"))
   return true
 end
 
@@ -192,7 +193,7 @@ end
 local function put_back(seq, record, attempts, error, order, ready_at)
   local state = {attempts = attempts, order = order or take_numbers(1), ready_at = ready_at or NOW, retry = false, error = error}
   put_state(seq, state)
-  if limits.keyed and record.key then
+  if keyed and record.key then
     local before = offered(record.key)
     redis.call("ZADD", lanes_key, 0, lane_prefix(record.key) .. seq_member(seq))
     if redis.call("HGET", blocked_key, record.key) == seq then redis.call("HDEL", blocked_key, record.key) end
@@ -212,16 +213,59 @@ local function expire_lease(d)
   local record_text = redis.call("HGET", messages_key, d.seq)
   local record = read_record(record_text)
   end_delivery(d)
-  if d.attempts >= limits.deliveries and bury(d.seq, record_text, record.id, d.attempts, "max_deliveries_exceeded", d.error) then
+  if d.attempts >= setting("maxDeliveries")
+    and bury(d.seq, record_text, record.id, d.attempts, "max_deliveries_exceeded", d.error) then
     unblock(d.seq, record)
     return wake()
   end
   put_back(d.seq, record, d.attempts, d.error)
 end
 
+-- Ends leases, in the order in which they are over. Returns whether there are more.
+local function end_leases()
+  local over = {}
+  for _, id in ipairs(overdue(leases_key, SWEEP)) do
+    over[#over + 1] = read_delivery(id, redis.call("HGET", deliveries_key, id))
+  end
+  table.sort(over, function(a, b)
+    if a.until_at ~= b.until_at then return a.until_at < b.until_at end
+    return a.order < b.order
+  end)
+  for _, d in ipairs(over) do expire_lease(d) end
+  return #over == SWEEP
+end
+
+-- The oldest at the front of each level: what nobody asks for dies of age, too. Returns when the next does, and whether
+-- there are more.
+local function bury_old()
+  local max_age, max_dead = setting("maxMessageAgeMs"), setting("maxDead")
+  local age_due = NEVER
+  local full = redis.call("ZCARD", deadOrder_key) >= max_dead
+  local from, buried = 0, 0
+  while from < 10 * LEVEL do
+    local front = redis.call("ZRANGEBYSCORE", ready_key, text(from), "+inf", "WITHSCORES", "LIMIT", 0, 1)
+    if not front[1] then break end
+    local seq = front[1]
+    local record_text = redis.call("HGET", messages_key, seq)
+    local record = read_record(record_text)
+    if NOW - record.age_from > max_age and not full then
+      if buried == SWEEP then return age_due, true end
+      local state = state_of(seq, record.age_from)
+      leave(seq, record)
+      bury(seq, record_text, record.id, state.attempts, "expired", state.error)
+      buried = buried + 1
+      full = redis.call("ZCARD", deadOrder_key) >= max_dead
+    else
+      if not full then age_due = math.min(age_due, record.age_from + max_age + 1) end
+      from = (math.floor(tonumber(front[2]) / LEVEL) + 1) * LEVEL
+    end
+  end
+  return age_due, false
+end
+
 -- Does what time has brought, a batch of it. Returns whether there is more.
+-- SELDOM
 local function sweep()
-  local more = false
   for _, key in ipairs(overdue(idKeysByEnd_key, SWEEP)) do
     redis.call("HDEL", idKeys_key, key)
     redis.call("ZREM", idKeysByEnd_key, key)
@@ -234,39 +278,11 @@ local function sweep()
     redis.call("ZREM", delayed_key, member)
     put_back(seq, record, state.attempts, state.error)
   end
-  more = more or #due == SWEEP
-  local over = {}
-  for _, id in ipairs(overdue(leases_key, SWEEP)) do over[#over + 1] = delivery(id) end
-  more = more or #over == SWEEP
-  table.sort(over, function(a, b)
-    if a.until_at ~= b.until_at then return a.until_at < b.until_at end
-    return a.order < b.order
-  end)
-  for _, d in ipairs(over) do expire_lease(d) end
+  local more_leases = end_leases()
+  forget_old_dead()
+  local age_due, more_old = bury_old()
   local dead_due = forget_old_dead()
-  -- The oldest at the front of a line: what nobody asks for dies of age, too.
-  local age_due = NEVER
-  local full = redis.call("ZCARD", deadOrder_key) >= limits.dead
-  local from, buried = 0, 0
-  while from < 10 * LEVEL do
-    local front = redis.call("ZRANGEBYSCORE", ready_key, text(from), "+inf", "WITHSCORES", "LIMIT", 0, 1)
-    if not front[1] then break end
-    local seq = front[1]
-    local record_text = redis.call("HGET", messages_key, seq)
-    local record = read_record(record_text)
-    if NOW - record.age_from > limits.age and not full then
-      if buried == SWEEP then more = true break end
-      local state = state_of(seq, record.age_from)
-      leave(seq, record)
-      bury(seq, record_text, record.id, state.attempts, "expired", state.error)
-      buried = buried + 1
-      full = redis.call("ZCARD", deadOrder_key) >= limits.dead
-    else
-      if not full then age_due = math.min(age_due, record.age_from + limits.age + 1) end
-      from = (math.floor(tonumber(front[2]) / LEVEL) + 1) * LEVEL
-    end
-  end
-  dead_due = math.min(dead_due, forget_old_dead())
+  local more = #due == SWEEP or more_leases or more_old
   set_due(more and NOW or math.min(first_score(delayed_key), first_score(leases_key), first_score(idKeysByEnd_key), dead_due, age_due))
   return more
 end
@@ -278,44 +294,81 @@ local function settle_time()
   end
 end
 
--- Messages that were accepted, by where their arguments begin (queue-send.lua).
-local function enqueue(accepted)
+-- --- Sending -------------------------------------------------------------------------------------------------------
+
+local SEND_STRIDE = 3
+
+-- What most messages go without: {delay, priority, ttl of the idempotency key, id, idempotency key or ""}
+local function send_options(options)
+  local delay, priority, ttl, id, id_key = string.match(options, "^(%d+) (%d) (%d+) (%S+)\n(.*)$")
+  return {delay = tonumber(delay), priority = tonumber(priority), ttl = tonumber(ttl), id = id, id_key = id_key}
+end
+
+-- The message that the idempotency key names, or nil.
+local function known_as(id_key)
+  local known = redis.call("HGET", idKeys_key, id_key)
+  if not known then return nil end
+  local until_at, id = string.match(known, "^(%d+) (.+)$")
+  if tonumber(until_at) > NOW then return id end
+  return nil
+end
+
+local function remember(options)
+  local until_at = text(NOW + options.ttl)
+  redis.call("HSET", idKeys_key, options.id_key, until_at .. " " .. options.id)
+  redis.call("ZADD", idKeysByEnd_key, until_at, options.id_key)
+  due_at(NOW + options.ttl)
+end
+
+-- One that is delayed, or has a priority, or an ordering key. Returns its place in `ready`, or nil: it is elsewhere.
+-- SELDOM
+local function place_specially(seq, record, options, levels)
+  local name = text(seq)
+  local key = keyed and read_record(record).key
+  if options.priority ~= DEFAULT_PRIORITY and not levels then redis.call("HSET", meta_key, "levels", 1) end
+  if options.delay > 0 then
+    redis.call("ZADD", delayed_key, text(NOW + options.delay), seq_member(seq))
+    due_at(NOW + options.delay)
+  elseif key then
+    -- Read by those that stand in line for the key.
+    redis.call("HSET", messages_key, name, record)
+    enter_lane(name, key)
+  else
+    return options.priority * LEVEL + seq
+  end
+  return nil
+end
+
+local PLAIN = {delay = 0, priority = DEFAULT_PRIORITY}
+
+-- Messages that were accepted, by where their arguments begin (queue-send.lua), and what send_options found there.
+local function enqueue(accepted, options_at, max_age, levels)
   if #accepted == 0 then return end
-  local seq = take_numbers(#accepted)
-  local records, places, levels = {}, {}, limits.levels
-  for _, at in ipairs(accepted) do
-    local meta = ARGV[at + 9] == "1" and ARGV[at + 3] or nil
-    local key = ARGV[at + 10] == "1" and ARGV[at + 4] or nil
-    local delay, priority = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
-    local name, age_from = text(seq), NOW + delay
-    local record = make_record(ARGV[at], priority, age_from, ARGV[at + 2], key, meta, ARGV[at + 1])
-    if priority ~= 5 and not levels then
-      levels = true
-      redis.call("HSET", meta_key, "levels", 1)
-    end
-    if delay > 0 then
-      redis.call("HSET", messages_key, name, record)
-      redis.call("ZADD", delayed_key, text(age_from), seq_member(seq))
-      due_at(age_from)
-    elseif limits.keyed and key then
-      redis.call("HSET", messages_key, name, record)
-      local before = offered(key)
-      redis.call("ZADD", lanes_key, 0, lane_prefix(key) .. seq_member(seq))
-      offer(key, before)
-    else
-      records[#records + 1] = name
-      records[#records + 1] = record
-      places[#places + 1] = text(priority * LEVEL + seq)
-      places[#places + 1] = name
-    end
-    due_at(age_from + limits.age + 1)
+  local seq = take_numbers(#accepted) - 1
+  local now = text(NOW)
+  local soonest = NEVER
+  local records, places = {}, {}
+  for i, at in ipairs(accepted) do
     seq = seq + 1
+    local options = options_at[at]
+    local age_from = options and text(NOW + options.delay) or now
+    local record = age_from .. " " .. ARGV[at]
+    local place = DEFAULT_PRIORITY * LEVEL + seq
+    if options or keyed then place = place_specially(seq, record, options or PLAIN, levels) end
+    records[2 * i - 1], records[2 * i] = seq, record
+    if place then
+      places[#places + 1] = place
+      places[#places + 1] = seq
+    end
+    soonest = math.min(soonest, options and options.delay or 0)
   end
   for from = 1, #records, 2000 do
-    local to = math.min(from + 1999, #records)
-    redis.call("HSET", messages_key, unpack(records, from, to))
-    redis.call("ZADD", ready_key, unpack(places, from, to))
+    redis.call("HSET", messages_key, unpack(records, from, math.min(from + 1999, #records)))
   end
+  for from = 1, #places, 2000 do
+    redis.call("ZADD", ready_key, unpack(places, from, math.min(from + 1999, #places)))
+  end
+  due_at(NOW + soonest + max_age + 1)
   wake()
 end
 

@@ -2,17 +2,47 @@
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
 -- PRELUDE waiters queue
 -- ARGV for each: delivery id, at most so many, lease (ms, 0: the queue's), wait (ms, 0: none), process, id of the call
--- Reply for each: {1, messages as {id, delivery id, data, attempt, end of the lease, meta, key}}, or {0}: nothing
+-- Reply for each: {1, {record, attempt, end of the lease, … of the next}}, or {0}: nothing
 
 local STRIDE = 6
 
-if not open_queue() then return UNOPENED end
+local found = open_queue("defaultLeaseMs", "maxMessageAgeMs", "maxDeliveries", "paused", "levels")
+if not found then return UNOPENED end
 settle_time()
 
--- The next in line, taken out of it; nil: nothing waits.
-local function next_ready()
-  if not limits.levels then return redis.call("ZPOPMIN", ready_key)[1] end
-  -- Of each level its front, which has waited longest of it, and so has risen most.
+local default_lease, max_age, max_deliveries = tonumber(found[2]), tonumber(found[3]), tonumber(found[4])
+local paused, levels = found[5], found[6]
+local calls, first_ids, wanted = {}, {}, 0
+for at = 1, #ARGV, STRIDE do
+  local max, lease_ms = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  if lease_ms == 0 then lease_ms = default_lease end
+  local id = ARGV[at]
+  calls[#calls + 1] = {id = id, max = max, lease_ms = lease_ms, wait_ms = tonumber(ARGV[at + 3]), owner = ARGV[at + 4],
+    name = ARGV[at + 5], got = {}, count = 0}
+  first_ids[#first_ids + 1] = max == 1 and id or id .. ".0"
+  wanted = wanted + max
+end
+
+local function give(call, record, attempts, until_at)
+  local got, n = call.got, 3 * call.count
+  got[n + 1], got[n + 2], got[n + 3] = record, attempts, until_at
+  call.count = call.count + 1
+end
+
+-- Sent again after a lost reply, a call finds what it took.
+-- SELDOM
+local function give_again(call, first)
+  local d = read_delivery(call.id, first)
+  while d and d.until_at > NOW do
+    give(call, redis.call("HGET", messages_key, d.seq), d.attempts, d.until_at)
+    d = call.count < call.max and held(call.id .. "." .. call.count)
+  end
+  if call.count > 0 then wanted = wanted - call.max end
+end
+
+-- Of each level its front, which has waited longest of it, and so has risen most.
+-- SELDOM
+local function next_of_levels()
   local best, best_level, best_order
   local from = 0
   while from < 10 * LEVEL do
@@ -30,79 +60,88 @@ local function next_ready()
     from = (level + 1) * LEVEL
   end
   if best then redis.call("ZREM", ready_key, best) end
-  return best
+  return {best}
 end
 
-local taken_deliveries, taken_leases, first_end = {}, {}, NEVER
+-- Taken out of the line, in order, and how many of them are dealt with. Never more than is wanted.
+local seqs, records, states, done = {}, {}, {}, 0
 
-local function take(id, lease_ms, owner)
-  while true do
-    local seq = next_ready()
-    if not seq then return nil end
-    local record_text = redis.call("HGET", messages_key, seq)
-    local record = read_record(record_text)
-    local state = state_of(seq, record.age_from)
-    local keyed = limits.keyed and record.key
-    if keyed then
-      redis.call("ZREM", lanes_key, lane_prefix(record.key) .. seq_member(seq))
-    end
-    local reason
-    if NOW - record.age_from > limits.age then reason = "expired"
-    elseif state.attempts >= limits.deliveries then reason = "max_deliveries_exceeded" end
-    if reason and bury(seq, record_text, record.id, state.attempts, reason, state.error) then
-      if keyed then offer(record.key, false) end
-    else
-      if keyed then block(seq, record) end
-      redis.call("HDEL", states_key, seq)
-      local d = {seq = seq, attempts = state.attempts + 1, order = state.order, ready_at = state.ready_at,
-        until_at = NOW + lease_ms, lease_ms = lease_ms, owner = owner, error = state.error}
-      taken_deliveries[#taken_deliveries + 1] = id
-      taken_deliveries[#taken_deliveries + 1] = delivery_text(d)
-      taken_leases[#taken_leases + 1] = text(d.until_at)
-      taken_leases[#taken_leases + 1] = id
-      first_end = math.min(first_end, d.until_at)
-      return {record.id, id, record.data, d.attempts, d.until_at, record.meta or false, record.key or false}
-    end
-  end
-end
-
-local function again(d)
-  local record = message(d.seq)
-  return {record.id, d.id, record.data, d.attempts, d.until_at, record.meta or false, record.key or false}
-end
-
-local replies = {}
-for i = 1, #ARGV / STRIDE do
-  local at = (i - 1) * STRIDE + 1
-  local id, max, lease_ms, wait_ms = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  if lease_ms == 0 then lease_ms = limits.lease end
-  local function name(n) return max == 1 and id or id .. "." .. n end
-  local claimed = {}
-  -- Sent again after a lost reply, it finds what it took.
-  while #claimed < max do
-    local d = held(name(#claimed))
-    if not d then break end
-    claimed[#claimed + 1] = again(d)
-  end
-  if #claimed == 0 and not limits.paused then
-    while #claimed < max do
-      local got = take(name(#claimed), lease_ms, ARGV[at + 4])
-      if not got then break end
-      claimed[#claimed + 1] = got
-    end
-  end
-  if #claimed > 0 then
-    unpark(ARGV[at + 5])
-    replies[i] = {1, claimed}
+local function take_more()
+  seqs, done = {}, 0
+  if levels then seqs = next_of_levels()
   else
-    if wait_ms > 0 then park(ARGV[at + 5], wait_ms) else unpark(ARGV[at + 5]) end
-    replies[i] = {0}
+    -- What is next after one that has a key is known when it is claimed.
+    local popped = redis.call("ZPOPMIN", ready_key, keyed and 1 or math.min(wanted, 1000))
+    for i = 1, #popped, 2 do seqs[#seqs + 1] = popped[i] end
+  end
+  if not seqs[1] then return false end
+  records = redis.call("HMGET", messages_key, unpack(seqs))
+  states = redis.call("HMGET", states_key, unpack(seqs))
+  return true
+end
+
+local function key_of(record)
+  return keyed and read_record(record).key
+end
+
+-- Whether the message is dead, and away.
+-- SELDOM
+local function is_dead(seq, record, s, reason)
+  if not bury(seq, record, read_record(record).id, s.attempts, reason, s.error) then return false end
+  local key = key_of(record)
+  if key then offer(key, false) end
+  return true
+end
+
+local deliveries, leases, old_states, first_end = {}, {}, {}, NEVER
+
+local function claim(call, seq, record, state)
+  local s = state and read_state(state)
+  local age_from = tonumber(string.match(record, "^%d+"))
+  local attempts = s and s.attempts or 0
+  local key = key_of(record)
+  if key then redis.call("ZREM", lanes_key, lane_prefix(key) .. seq_member(seq)) end
+  local reason = NOW - age_from > max_age and "expired" or attempts >= max_deliveries and "max_deliveries_exceeded"
+  if reason and is_dead(seq, record, s or state_of(seq, age_from), reason) then return end
+  if key then redis.call("HSET", blocked_key, key, seq) end
+  if s then old_states[#old_states + 1] = seq end
+  local id = call.max == 1 and call.id or call.id .. "." .. call.count
+  local until_at = NOW + call.lease_ms
+  local n = #leases
+  deliveries[n + 1] = id
+  deliveries[n + 2] = text(until_at) .. " " .. seq .. " " .. attempts + 1 .. " " .. (s and text(s.order) or seq) .. " "
+    .. text(s and s.ready_at or age_from) .. " " .. text(call.lease_ms) .. " " .. call.owner .. "\n" .. (s and s.error or "")
+  leases[n + 1] = until_at
+  leases[n + 2] = id
+  first_end = math.min(first_end, until_at)
+  wanted = wanted - 1
+  give(call, record, attempts + 1, until_at)
+end
+
+local function serve(call)
+  while call.count < call.max and (seqs[done + 1] or take_more()) do
+    done = done + 1
+    claim(call, seqs[done], records[done], states[done])
   end
 end
-for from = 1, #taken_deliveries, 2000 do
-  local to = math.min(from + 1999, #taken_deliveries)
-  redis.call("HSET", deliveries_key, unpack(taken_deliveries, from, to))
-  redis.call("ZADD", leases_key, unpack(taken_leases, from, to))
+
+local again = redis.call("HMGET", deliveries_key, unpack(first_ids))
+for i, call in ipairs(calls) do
+  if again[i] then give_again(call, again[i]) end
+end
+local replies, no_longer_waiting = {}, {}
+for i, call in ipairs(calls) do
+  if call.count == 0 and not paused then serve(call) end
+  replies[i] = call.count > 0 and {1, call.got} or {0}
+  if call.count == 0 and call.wait_ms > 0 then park(call.name, call.wait_ms)
+  else no_longer_waiting[#no_longer_waiting + 1] = call.name end
+end
+if #no_longer_waiting > 0 then redis.call("ZREM", waiters_key, unpack(no_longer_waiting)) end
+if #old_states > 0 then redis.call("HDEL", states_key, unpack(old_states)) end
+for from = 1, #leases, 2000 do
+  local to = math.min(from + 1999, #leases)
+  redis.call("HSET", deliveries_key, unpack(deliveries, from, to))
+  redis.call("ZADD", leases_key, unpack(leases, from, to))
 end
 if first_end < NEVER then due_at(first_end) end
 return replies

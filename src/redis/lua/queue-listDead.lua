@@ -2,7 +2,7 @@
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
 -- PRELUDE waiters queue
 -- ARGV at most so many, after this number
--- Reply {entries as {id, data, attempts, moved at, reason, error, key, meta}, number of the last when there are more}
+-- Reply {entries as {record, attempts, moved at, reason, error}, number of the last when there are more}
 
 if not open_queue() then return UNOPENED end
 settle_time()
@@ -12,8 +12,7 @@ local limit, entries, last = tonumber(ARGV[1]), {}, false
 local ids = redis.call("ZRANGEBYSCORE", deadOrder_key, "(" .. ARGV[2], "+inf", "LIMIT", 0, limit + 1)
 for i = 1, math.min(limit, #ids) do
   local d = read_dead(redis.call("HGET", dead_key, ids[i]))
-  local record = read_record(d.record)
-  entries[i] = {record.id, record.data, d.attempts, d.moved_at, d.reason, d.error, record.key or false, record.meta or false}
+  entries[i] = {d.record, d.attempts, d.moved_at, d.reason, d.error}
   last = d.n
 end
 return {entries, #ids > limit and last or false}

@@ -10,7 +10,7 @@ local removed = 0
 local function remove_all(members, seq_of)
   for _, member in ipairs(members) do
     local seq = seq_of(member)
-    local record = limits.keyed and message(seq)
+    local record = keyed and message(seq)
     forget_message(seq)
     removed = removed + 1
     if record and record.key and redis.call("HGET", blocked_key, record.key) == seq then
@@ -25,7 +25,7 @@ local in_lanes = {}
 for _, member in ipairs(redis.call("ZRANGE", lanes_key, 0, -1)) do in_lanes[#in_lanes + 1] = string.sub(member, -16) end
 local standing = {}
 for _, seq in ipairs(redis.call("ZRANGE", ready_key, 0, -1)) do
-  if not limits.keyed or not message(seq).key then standing[#standing + 1] = seq end
+  if not keyed or not message(seq).key then standing[#standing + 1] = seq end
 end
 remove_all(in_lanes, padded)
 remove_all(standing, function(seq) return seq end)

@@ -9,4 +9,6 @@ forget_old_dead()
 
 local count = redis.call("ZCARD", deadOrder_key)
 redis.call("DEL", dead_key, deadOrder_key)
+-- There is room for those that had none.
+due_at(NOW)
 return count

@@ -10,4 +10,6 @@ forget_old_dead()
 
 if redis.call("HDEL", dead_key, ARGV[1]) == 0 then return false end
 redis.call("ZREM", deadOrder_key, ARGV[1])
+-- There is room for one that had none.
+due_at(NOW)
 return 1

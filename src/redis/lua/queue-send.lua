@@ -1,50 +1,41 @@
 -- Sends messages, each on its own.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
 -- PRELUDE waiters queue
--- ARGV for each: id, data, bytes, meta, key, delay, priority, idempotency key, its ttl, 1 for each of meta and key given
+-- ARGV for each: its record without "ageFrom ", bytes, "" or "delay priority ttl id\n" idempotency key
 -- Reply for each: null, or the id of the message that its idempotency key names; or its error
 
-local STRIDE = 11
-
-if not open_queue() then return UNOPENED end
+local found = open_queue("payloadBytes", "maxMessageAgeMs", "maxMessages", "levels")
+if not found then return UNOPENED end
 settle_time()
 
-local depth = limits.messages > 0 and redis.call("HLEN", messages_key) or 0
-local replies, accepted = {}, {}
-local known_keys
+local max_bytes, max_age, max_messages = tonumber(found[2]), tonumber(found[3]), tonumber(found[4])
+local depth = max_messages > 0 and redis.call("HLEN", messages_key) or -1
+local known_keys, max_keys
+local replies, accepted, options_at = {}, {}, {}
 
+-- nil: it is accepted.
 local function judge(at)
-  local bytes, id_key = tonumber(ARGV[at + 2]), ARGV[at + 7]
-  if bytes > limits.payload then return {err = "TL TOO_LARGE " .. text(limits.payload) .. " " .. ARGV[at + 2]} end
-  if id_key ~= "" then
-    local known = redis.call("HGET", idKeys_key, id_key)
-    if known then
-      local until_at, id = string.match(known, "^(%d+) (.+)$")
-      if tonumber(until_at) > NOW then return id end
-    end
-  end
-  if limits.messages > 0 and depth >= limits.messages then
-    return {err = "TL CAPACITY maxMessages " .. text(limits.messages)}
-  end
-  if id_key ~= "" then
-    known_keys = known_keys or redis.call("HLEN", idKeys_key)
-    if known_keys >= limits.keys then return {err = "TL CAPACITY maxIdempotencyKeys " .. text(limits.keys)} end
+  local options = ARGV[at + 2] ~= "" and send_options(ARGV[at + 2])
+  if tonumber(ARGV[at + 1]) > max_bytes then return {err = "TL TOO_LARGE " .. text(max_bytes) .. " " .. ARGV[at + 1]} end
+  local id_key = options and options.id_key ~= ""
+  local earlier = id_key and known_as(options.id_key)
+  if earlier then return earlier end
+  if depth >= max_messages then return {err = "TL CAPACITY maxMessages " .. text(max_messages)} end
+  if id_key then
+    known_keys, max_keys = known_keys or redis.call("HLEN", idKeys_key), max_keys or setting("maxIdempotencyKeys")
+    if known_keys >= max_keys then return {err = "TL CAPACITY maxIdempotencyKeys " .. text(max_keys)} end
     known_keys = known_keys + 1
-    local until_at = NOW + tonumber(ARGV[at + 8])
-    redis.call("HSET", idKeys_key, id_key, text(until_at) .. " " .. ARGV[at])
-    redis.call("ZADD", idKeysByEnd_key, text(until_at), id_key)
-    due_at(until_at)
+    remember(options)
   end
-  depth = depth + 1
+  if depth >= 0 then depth = depth + 1 end
+  options_at[at] = options
   return nil
 end
 
-local count = #ARGV / STRIDE
-for i = 1, count do
-  local at = (i - 1) * STRIDE + 1
+for at = 1, #ARGV, SEND_STRIDE do
   local refused = judge(at)
-  replies[i] = refused or false
+  replies[#replies + 1] = refused or false
   if not refused then accepted[#accepted + 1] = at end
 end
-enqueue(accepted)
+enqueue(accepted, options_at, max_age, found[5])
 return replies

@@ -3,8 +3,9 @@
 -- PRELUDE waiters queue
 -- Reply {all, delayed, leased, dead, waiters, idempotency keys, paused}
 
-if not open_queue() then return UNOPENED end
+local found = open_queue("paused")
+if not found then return UNOPENED end
 settle_time()
 
 return {redis.call("HLEN", messages_key), redis.call("ZCARD", delayed_key), redis.call("HLEN", deliveries_key),
-  redis.call("ZCARD", deadOrder_key), waiting(), redis.call("HLEN", idKeys_key), limits.paused and 1 or 0}
+  redis.call("ZCARD", deadOrder_key), waiting(), redis.call("HLEN", idKeys_key), found[2] and 1 or 0}

@@ -1,0 +1,10 @@
+-- A place in the log.
+-- KEYS meta entries active deadlines bound owners held events
+-- PRELUDE owners log entries
+-- ARGV start, now or cursor; generation and number of the cursor
+-- Reply {generation, number}, and what was lost: after, first available
+
+if not open_entries("ephemeral") then return UNOPENED end
+settle_time()
+
+return done(log_anchor(ARGV[1], ARGV[2], ARGV[3]))

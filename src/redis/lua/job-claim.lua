@@ -1,0 +1,134 @@
+-- Claims jobs for each of several calls, in order.
+-- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
+-- PRELUDE waiters owners log line job job-end
+-- ARGV for each: run id, handle, at most so many, wait (ms, 0: none), process, id of the call
+-- Reply for each: {1, runs as {run id, id, input, attempt, lease, and where there is more to say: key, meta, run that it
+--        goes on with, steps}}, or {0}
+
+local STRIDE = 6
+
+if not open_job() then return UNOPENED end
+settle_time()
+
+local function waits_since(id) return place_of(id).ready_at end
+
+local function described(id, r, p)
+  -- Who goes on knows them.
+  local steps = p.resumes == "-" and stored_steps(id, p.steps) or {}
+  return {p.run, id, r.input, p.failures + 1, p.lease, r.key or false, r.meta or false,
+    p.resumes ~= "-" and p.resumes or false, steps}
+end
+
+-- What a call took that is sent again after a lost reply.
+local function again(name, max)
+  local found = {}
+  while #found < max do
+    local id, p = job_of(name(#found))
+    if not id or p.at ~= "x" then break end
+    found[#found + 1] = described(id, record_of(id), p)
+  end
+  return found
+end
+
+-- Those that are next for a handle, out of the line.
+local function take(handle, max)
+  if limits.paused then return {} end
+  if limits.concurrency > 0 then max = math.min(max, limits.concurrency - count.x) end
+  if max <= 0 then return {} end
+  local ids = {}
+  if count.k > 0 then
+    local kept = redis.call("ZRANGEBYLEX", kept_key, "[" .. handle .. " ", "(" .. handle .. "!", "LIMIT", 0, max)
+    for i, member in ipairs(kept) do ids[i] = string.sub(member, #handle + 34) end
+  end
+  if count.r == 0 then return ids end
+  for _, id in ipairs(take_ready(max - #ids, limits.levels, waits_since)) do ids[#ids + 1] = id end
+  return ids
+end
+
+-- Out of a place that is not its first, or with keys.
+local function started(id, r, p, run, handle, owner)
+  local at = p.at
+  if at == "k" then
+    redis.call("ZREM", due_key, due_member(id, p.seq))
+    redis.call("ZREM", kept_key, kept_member(id, p))
+    p.order, p.ready_at = take_number(), NOW
+  end
+  p.resumes = "-"
+  local bound = limits.timeout
+  if p.run ~= "-" then
+    if p.handle == handle and p.by == owner then
+      p.resumes = p.run
+      if p.left > 0 then bound = p.left end
+    end
+    redis.call("HDEL", runs_key, p.run)
+    lost[#lost + 1] = p.run
+  end
+  if r.order_key then
+    if at == "r" then redis.call("ZREM", lanes_key, lane_member(r.order_key, p.seq, id)) end
+    redis.call("HSET", blocked_key, r.order_key, id)
+  end
+  p.at, p.run, p.handle, p.by, p.left = "x", run, handle, owner, 0
+  p.due_at, p.deadline, p.claimed_at, p.lease = NOW + r.lease, bound > 0 and NOW + bound or 0, NOW, r.lease
+  return p
+end
+
+local function begin(ids, name, handle, owner)
+  local found, places, runs, leases, first_end, kept = {}, {}, {}, {}, NEVER, 0
+  local was = get_many(places_key, ids)
+  local bound_until = limits.timeout > 0 and NOW + limits.timeout or 0
+  for i, record in ipairs(get_many(jobs_key, ids)) do
+    local id, run, n, failures, ends_at, place = ids[i], name(i - 1), 2 * i, 0, nil, nil
+    local seq, age_from, lease, priority, input
+    if not was[i] then seq, age_from, lease, priority, input = read_plain_record(record) end
+    if seq then
+      ends_at = NOW + lease
+      place = first_run_text(seq, age_from, lease, priority, ends_at, bound_until, run, handle, owner)
+      if bound_until > 0 and bound_until < ends_at then ends_at = bound_until end
+      found[i] = {run, id, input, 1, tonumber(lease)}
+    else
+      local r = read_record(record)
+      local from = was[i] and read_place(was[i]) or first_place(r)
+      if from.at == "k" then kept = kept + 1 end
+      local p = started(id, r, from, run, handle, owner)
+      ends_at, place, failures = run_end(p), place_text(p), p.failures
+      found[i] = described(id, r, p)
+    end
+    if ends_at < first_end then first_end = ends_at end
+    places[n - 1], places[n] = id, place
+    runs[n - 1], runs[n] = run, id
+    leases[n - 1], leases[n] = text(ends_at), id
+    happened(id, '"type":"started","attempt":' .. (failures + 1))
+  end
+  count.k, count.r, count.x = count.k - kept, count.r - (#ids - kept), count.x + #ids
+  call_many("HSET", places_key, places)
+  call_many("HSET", runs_key, runs)
+  call_many("ZADD", leases_key, leases)
+  hold(owner, #ids)
+  due_at(first_end)
+  return found
+end
+
+local replies = {}
+for i = 1, #ARGV / STRIDE do
+  local at = (i - 1) * STRIDE + 1
+  local run, handle, max, wait_ms, owner, call = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
+    ARGV[at + 4], ARGV[at + 5]
+  local function name(n) return max == 1 and run or run .. "." .. n end
+  local found = redis.call("HEXISTS", runs_key, name(0)) == 1 and again(name, max) or {}
+  if #found == 0 then
+    -- It is there: it is not registered by this, so that one that has left stays away.
+    redis.call("ZADD", workers_key, "XX", text(REAL + HANDLE_MS), owner .. "/" .. handle)
+    local ids = take(handle, max)
+    if #ids > 0 then found = begin(ids, name, handle, owner) end
+  end
+  if #found > 0 then
+    unpark(call)
+    replies[i] = {1, found}
+  else
+    if wait_ms > 0 then park(call, wait_ms) else unpark(call) end
+    replies[i] = {0}
+  end
+end
+-- Others may have the rest.
+claims_open = claims_open or count.r + count.k > 0
+return done(replies)

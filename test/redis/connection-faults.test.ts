@@ -1,0 +1,234 @@
+/** The way to the server fails, and the server itself does not. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Backend } from "../../src/server.js";
+import { closeAll, drain, newPrefix, outcome, parked, processAt, says, textQueue } from "./processes.js";
+import { type Proxy, startProxy } from "./proxy.js";
+import { type Server, startServer } from "./server.js";
+
+let redis: Server;
+let proxy: Proxy;
+
+beforeAll(async () => {
+  redis = await startServer();
+});
+beforeEach(async () => {
+  proxy = await startProxy(redis.port);
+});
+afterEach(async () => {
+  await proxy.restore();
+  await closeAll();
+  await proxy.stop();
+});
+afterAll(() => redis?.stop());
+
+/** One that goes through the proxy, and one that does not. */
+function two() {
+  const prefix = newPrefix();
+  const backend = processAt(proxy.url, prefix);
+  return { backend, far: textQueue(backend), near: textQueue(processAt(redis.url, prefix)) };
+}
+
+/** The way is cut, and the process knows: what it asks for now is not sent. */
+async function cutFrom(backend: Backend): Promise<void> {
+  await proxy.cut();
+  await expect.poll(() => backend.status.connected).toBe(false);
+}
+
+describe("an outage", { timeout: 30_000 }, () => {
+  test("a parked recv goes on, with what came meanwhile", async () => {
+    const { far, near } = two();
+    const received = far.recv();
+    await parked(near);
+    await proxy.cut();
+    await near.send({ data: "meanwhile" });
+    await proxy.restore();
+    const returnedAt = performance.now();
+    expect((await received)?.data).toBe("meanwhile");
+    says("parked recv after the server's return", returnedAt);
+  });
+
+  test("so does one that was not even asked yet", async () => {
+    const { far, near } = two();
+    await proxy.cut();
+    const received = far.recv();
+    await near.send({ data: "meanwhile" });
+    await proxy.restore();
+    const returnedAt = performance.now();
+    expect((await received)?.data).toBe("meanwhile");
+    says("first recv after the server's return", returnedAt);
+  });
+
+  test("a stream rides out several, and has everything once and in order", async () => {
+    const { far, near } = two();
+    const sent = Array.from({ length: 30 }, (_, i) => `m${i}`);
+    const got: string[] = [];
+    const ending = new AbortController();
+    const streaming = (async () => {
+      for await (const message of far.stream({ signal: ending.signal })) {
+        got.push(message.data);
+        // An acknowledgement whose reply is lost may have been in force: what it says is then asked of the queue.
+        await message.ack().catch(() => {});
+        if (got.length === sent.length) ending.abort();
+      }
+    })();
+    let returnedAt = 0;
+    for (const [i, data] of sent.entries()) {
+      if (i % 10 === 5) {
+        await parked(near);
+        await proxy.cut();
+      }
+      await near.send({ data });
+      if (i % 10 === 7) {
+        await proxy.restore();
+        returnedAt = performance.now();
+      }
+    }
+    await streaming;
+    says("stream, the rest after the last return", returnedAt);
+    expect(got).toEqual(sent);
+    expect((await near.stats()).depth).toBe(0);
+  });
+
+  test("calls that were made in it run in their order once it is over", async () => {
+    const { backend, far, near } = two();
+    await far.send({ data: "0" });
+    await cutFrom(backend);
+    const sending = ["1", "2", "3"].map((data) => far.send({ data }));
+    const many = far.sendMany([{ data: "4" }, { data: "5" }]);
+    await proxy.restore();
+    const returnedAt = performance.now();
+    await Promise.all([...sending, many]);
+    says("calls after the server's return", returnedAt);
+    expect(await drain(near)).toEqual(["0", "1", "2", "3", "4", "5"]);
+  });
+
+  test("calls that cannot wait longer fail OFFLINE, may be retried, and did nothing", async () => {
+    const { backend, far, near } = two();
+    await far.send({ data: "before" });
+    await cutFrom(backend);
+    const calls = [far.send({ data: "lost" }), far.stats(), far.recv({ wait: false }), far.pause()];
+    const errors = await Promise.all(calls.map((call) => call.then(String, (error: unknown) => error)));
+    for (const error of errors) expect(error).toMatchObject({ code: "OFFLINE", retryable: true });
+    await proxy.restore();
+    expect(await far.stats()).toMatchObject({ depth: 1, leased: 0, paused: false });
+    expect(await drain(near)).toEqual(["before"]);
+  });
+
+  test("a process that starts in it says OFFLINE, and works when it is over", async () => {
+    await proxy.cut();
+    const { far } = two();
+    expect(await outcome(far.send({ data: "a" }))).toBe("OFFLINE");
+    await proxy.restore();
+    await far.send({ data: "b" });
+    expect(await drain(far)).toEqual(["b"]);
+  });
+
+  test("a call that is given up in it does not run afterwards", async () => {
+    const { far, near } = two();
+    await far.send({ data: "a" });
+    await proxy.cut();
+    const ending = new AbortController();
+    const received = far.recv({ signal: ending.signal });
+    ending.abort();
+    expect(await received).toBeNull();
+    await proxy.restore();
+    await far.stats();
+    expect((await near.stats()).leased).toBe(0);
+  });
+});
+
+describe("a connection that is dead, though nobody said so", { timeout: 30_000 }, () => {
+  test("is noticed while a call is due, and by who only waits", async () => {
+    const { far, near } = two();
+    const received = far.recv({ timeoutMs: 60_000 });
+    await parked(near);
+    proxy.silence();
+    const silentAt = performance.now();
+    await near.send({ data: "meanwhile" });
+    expect((await received)?.data).toBe("meanwhile");
+    says("parked recv on a dead connection", silentAt);
+  });
+
+  test("is noticed by a one-shot call, which then does not know", async () => {
+    const { far, near } = two();
+    await far.send({ data: "a" });
+    proxy.silence();
+    const silentAt = performance.now();
+    expect(await outcome(far.send({ data: "b" }))).toBe("INDETERMINATE");
+    says("send on a dead connection", silentAt);
+    expect(await outcome(far.send({ data: "c", idempotencyKey: "c" }))).toMatchObject({ duplicate: false });
+    expect(await drain(near)).toEqual(["a", "c"]);
+  });
+});
+
+describe("a reply that is lost", { timeout: 30_000 }, () => {
+  test("leaves a send without a key INDETERMINATE; it had its effect once", async () => {
+    const { far, near } = two();
+    await far.stats();
+    proxy.loseReplyTo("has its effect");
+    const error = await far.send({ data: "has its effect" }).then(String, (thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "INDETERMINATE", retryable: false });
+    expect(await drain(near)).toEqual(["has its effect"]);
+  });
+
+  test("is asked for again under an idempotency key, and nothing is doubled", async () => {
+    const { far, near } = two();
+    await far.stats();
+    proxy.loseReplyTo("only once");
+    const { messageId } = await far.send({ data: "only once", idempotencyKey: "k" });
+    const [message, ...others] = await near.recvMany({ max: 10, wait: false });
+    expect(others).toEqual([]);
+    expect(message).toMatchObject({ data: "only once", messageId });
+
+    proxy.loseReplyTo("two of them");
+    const items = ["two of them", "second"].map((data) => ({ data, idempotencyKey: data }));
+    const sent = await far.sendMany(items);
+    expect(sent).toHaveLength(2);
+    expect((await drain(near)).sort()).toEqual(["second", "two of them"]);
+  });
+
+  test("of a claim: the same messages are given again, as the same delivery", async () => {
+    const { backend, far, near } = two();
+    await near.sendMany([{ data: "a" }, { data: "b" }]);
+    await far.stats();
+    // The process's name is in the arguments of its claims.
+    const { tabId } = backend.status;
+    proxy.loseReplyTo(tabId);
+    const received = await far.recvMany({ max: 2, wait: false });
+    expect(received.map(({ data, attempt }) => [data, attempt])).toEqual([
+      ["a", 1],
+      ["b", 1],
+    ]);
+    expect(await Promise.all(received.map((message) => message.ack()))).toEqual([true, true]);
+    expect((await near.stats()).depth).toBe(0);
+  });
+
+  test("of several calls in one script: each has an outcome of its own", async () => {
+    const { far, near } = two();
+    await far.stats();
+    proxy.loseReplyTo("first");
+    const outcomes = await Promise.all([
+      outcome(far.send({ data: "first" })),
+      outcome(far.send({ data: "second", idempotencyKey: "2" })),
+      outcome(far.send({ data: "third" })),
+      outcome(far.stats()),
+    ]);
+    expect(outcomes).toMatchObject(["INDETERMINATE", {}, "INDETERMINATE", { depth: 3 }]);
+    expect(await drain(near)).toEqual(["first", "second", "third"]);
+  });
+
+  test("that comes after the call was given up: the message goes back, its attempt not counted", async () => {
+    const { far, near } = two();
+    await near.send({ data: "a" });
+    await far.stats();
+    proxy.slow(200);
+    const ending = new AbortController();
+    const received = far.recv({ signal: ending.signal });
+    // The server has claimed it for this call by then; the answer is on its way.
+    await expect.poll(async () => (await near.stats()).leased).toBe(1);
+    ending.abort();
+    expect(await received).toBeNull();
+    const again = await near.recv();
+    expect(again).toMatchObject({ data: "a", attempt: 1 });
+  });
+});

@@ -1,0 +1,101 @@
+/** What lies between a process and its server, and fails: a TCP proxy that a test cuts, silences or slows. */
+import { type Server as Listener, type Socket, connect, createServer } from "node:net";
+
+export interface Proxy {
+  readonly url: string;
+  readonly port: number;
+  /** Every connection ends, and new ones are refused, as when the server is gone. */
+  cut(): Promise<void>;
+  /** Connections that there are pass nothing any more, and nobody is told. New ones work. */
+  silence(): void;
+  /** From now on what the server says comes so much later. */
+  slow(ms: number): void;
+  /** What holds this text reaches the server; its reply is lost, and the connection with it. Once. */
+  loseReplyTo(text: string): void;
+  /** New connections work again. */
+  restore(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Link {
+  readonly client: Socket;
+  readonly server: Socket;
+  silent: boolean;
+  /** The next reply is the one to lose. */
+  losing: boolean;
+}
+
+export async function startProxy(target: number): Promise<Proxy> {
+  const links = new Set<Link>();
+  let listener: Listener | undefined;
+  let port = 0;
+  let lost: string | undefined;
+  let delayMs = 0;
+
+  const end = (link: Link): void => {
+    links.delete(link);
+    link.client.destroy();
+    link.server.destroy();
+  };
+  const accept = (client: Socket): void => {
+    const server = connect(target, "127.0.0.1");
+    const link: Link = { client, server, silent: false, losing: false };
+    links.add(link);
+    for (const socket of [client, server]) {
+      socket.setNoDelay(true);
+      socket.on("error", () => end(link));
+      socket.on("close", () => end(link));
+    }
+    client.on("data", (chunk) => {
+      if (link.silent) return;
+      if (lost !== undefined && chunk.includes(lost)) {
+        lost = undefined;
+        link.losing = true;
+      }
+      server.write(chunk);
+    });
+    server.on("data", (chunk) => {
+      if (link.losing) return end(link);
+      const pass = (): void => {
+        if (!link.silent && !client.destroyed) client.write(chunk);
+      };
+      if (delayMs === 0) pass();
+      else setTimeout(pass, delayMs);
+    });
+  };
+  const listen = async (): Promise<void> => {
+    if (listener) return;
+    const created = createServer(accept);
+    await new Promise<void>((resolve, reject) => {
+      created.once("error", reject);
+      created.listen(port, "127.0.0.1", resolve);
+    });
+    listener = created;
+    port = (created.address() as { port: number }).port;
+  };
+  const cut = async (): Promise<void> => {
+    const closing = listener;
+    listener = undefined;
+    const closed = closing && new Promise((resolve) => closing.close(resolve));
+    for (const link of links) end(link);
+    await closed;
+  };
+
+  await listen();
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    cut,
+    silence() {
+      for (const link of links) link.silent = true;
+    },
+    slow(ms) {
+      delayMs = ms;
+    },
+    loseReplyTo(text) {
+      lost = text;
+    },
+    restore: listen,
+    stop: cut,
+  };
+}
