@@ -2,6 +2,7 @@
 import { memory } from "./memory.js";
 import { describeEnvironment } from "./environment.js";
 import { writeDocument } from "./document.js";
+import { redis } from "./redis.js";
 import { type Result, type Row, formatEnvironment, formatTable } from "./report.js";
 import { scale } from "./scale.js";
 import { size } from "./size.js";
@@ -19,6 +20,7 @@ export interface Run {
 interface Benchmark {
   run(run: Run): Promise<Row[]>;
   browser: boolean;
+  redis?: true;
 }
 
 const benchmarks: Record<string, Benchmark> = {
@@ -27,6 +29,7 @@ const benchmarks: Record<string, Benchmark> = {
   scale: { run: scale, browser: true },
   start: { run: start, browser: true },
   tabs: { run: tabs, browser: true },
+  redis: { run: redis, browser: false, redis: true },
   size: { run: size, browser: false },
 };
 
@@ -54,8 +57,8 @@ export async function main(args: string[]): Promise<number> {
   };
   const results: Result[] = [];
   for (const name of names.length > 0 ? names : Object.keys(benchmarks)) {
-    const { run: measure, browser } = benchmarks[name]!;
-    const env = describeEnvironment(browser);
+    const { run: measure, ...needs } = benchmarks[name]!;
+    const env = describeEnvironment(needs);
     const result: Result = { name, env, rows: await measure(run) };
     results.push(result);
     if (!json) console.log(`\n${name}: ${formatEnvironment(env)}\n\n${formatTable(result.rows)}`);
@@ -70,6 +73,11 @@ function joined(results: Result[]): Result {
   if (results.length === 1) return results[0]!;
   const [first] = results;
   const browser = results.find(({ env }) => env.browser !== undefined)?.env.browser;
-  const env = { ...first!.env, ...(browser === undefined ? {} : { browser }) };
+  const redisVersion = results.find(({ env }) => env.redis !== undefined)?.env.redis;
+  const env = {
+    ...first!.env,
+    ...(browser === undefined ? {} : { browser }),
+    ...(redisVersion === undefined ? {} : { redis: redisVersion }),
+  };
   return { name: "all", env, rows: results.flatMap(({ rows }) => rows) };
 }

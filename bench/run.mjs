@@ -14,7 +14,7 @@ function builtPackage(folder) {
     name: "bench:built-package",
     enforce: "pre",
     resolveId(id) {
-      const entry = /\/src\/(index|memory)\.js$/.exec(id)?.[1];
+      const entry = /\/src\/(index|memory|server)\.js$/.exec(id)?.[1];
       return entry ? { id: `${folder}/${entry}.js`, external: "absolute" } : null;
     },
   };
@@ -54,7 +54,13 @@ await build({
     target: "node20",
     ssr: true,
     minify: false,
-    rolldownOptions: { input: { main: "bench/main.ts", "engine-thread": "bench/engine-thread.ts" } },
+    rolldownOptions: {
+      input: {
+        main: "bench/main.ts",
+        "engine-thread": "bench/engine-thread.ts",
+        "redis-worker": "bench/redis-worker.ts",
+      },
+    },
   },
 });
 

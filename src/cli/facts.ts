@@ -106,7 +106,8 @@ async function tryScripts(
     for (const node of masters) await Promise.all(sources.map(({ text }) => node.call("SCRIPT", "LOAD", text)));
     const [sha] = await Promise.all(masters.map((node) => node.call("SCRIPT", "LOAD", probe) as Promise<string>));
     const arities = await aritiesOf(asked, commands);
-    const args = commands.flatMap((command) => [command, arities.get(command) ?? 2]);
+    const known = commands.filter((command) => arities.size === 0 || arities.has(command));
+    const args = known.flatMap((command) => [command, arities.get(command) ?? 2]);
     const refused = (await asked.evalsha(sha!, 1, scratch, ...args)) as string[];
     for (const command of refused) denied.add(command);
     return { loaded: sources.length };
@@ -121,8 +122,9 @@ async function tryScripts(
   }
 }
 
+/** The names of commands, also of those that go through a function; and what else in capitals begins a call. */
 export function commandsIn(lua: string): string[] {
-  return [...lua.matchAll(/redis\.p?call\("([A-Z]+)"/g)].map(([, command]) => command!);
+  return [...lua.matchAll(/\w\("([A-Z]+)"/g)].map(([, command]) => command!);
 }
 
 /** How many words a call of each has at least, its name among them. */

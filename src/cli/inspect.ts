@@ -1,6 +1,6 @@
 import type { Backend, Port } from "../client/backend.js";
 import { inspect } from "../client/inspect.js";
-import type { DeadEntry, InstanceInfo, Kind, LockHolder, QueuePeek, ScheduleInfo } from "../protocol/commands.js";
+import type { DeadEntry, InstanceInfo, Kind, LockMode, QueuePeek, ScheduleInfo } from "../protocol/commands.js";
 import type { TraceEntry } from "../protocol/commands.js";
 import type { Json } from "../protocol/json.js";
 import { createRedisBackend } from "../redis/backend.js";
@@ -21,6 +21,15 @@ export interface OneOptions extends Options {
 export interface DeadOptions extends OneOptions {
   redrive?: string;
   remove?: string;
+}
+
+/** A lock as a mutex shows it to those who look on. */
+interface HeldLock {
+  resource: string;
+  mode: LockMode;
+  token: number;
+  by: string;
+  expiresAt: number;
 }
 
 export const KINDS = [
@@ -97,17 +106,15 @@ export function schedules(options: Options, terminal: Terminal): Promise<number>
 
 export function locks(options: Options, terminal: Terminal): Promise<number> {
   return withBackend(options, async (backend) => {
-    const found: (LockHolder & { mutex: string; tenantId: string; resource: string })[] = [];
+    const found: (HeldLock & { mutex: string; tenantId: string })[] = [];
     for (const [{ name }] of await portsOf(backend, "mutex")) {
-      const held = (await inspect(backend).peek(name, { limit: 10_000 })) as unknown as (LockHolder & {
-        resource: string;
-      })[];
+      const held = (await inspect(backend).peek(name, { limit: 10_000 })) as unknown as HeldLock[];
       found.push(...held.map((lock) => ({ mutex: name.id, tenantId: name.tenantId, ...lock })));
     }
     if (options.json) return print(found, terminal);
     if (found.length === 0) terminal.out(`no locks are held below the prefix ${options.prefix}`);
-    const row = ({ mutex, resource, mode, token, by, expiration }: (typeof found)[number]): string[] =>
-      [mutex, resource, mode, `token ${token}`, `by ${by}`, `until ${time(expiration)}`].map((cell) => oneLine(cell));
+    const row = ({ mutex, resource, mode, token, by, expiresAt }: (typeof found)[number]): string[] =>
+      [mutex, resource, mode, `token ${token}`, `by ${by}`, `until ${time(expiresAt)}`].map((cell) => oneLine(cell));
     for (const line of columns(found.map(row))) terminal.out(line);
   });
 }

@@ -36,7 +36,7 @@ export interface Lock {
   readonly value: string;
   /** Of the last grant or extension, in milliseconds. */
   readonly ttl: number;
-  /** When the ttl ends: epoch milliseconds of the hub's clock. */
+  /** When the ttl ends: epoch milliseconds of the hub's clock, on Redis of this process's. */
   readonly expiration: number;
   /**
    * Grows with every lock of this mutex, for ever. Send it along with what the lock protects, and let the receiver refuse

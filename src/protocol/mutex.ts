@@ -27,7 +27,7 @@ export interface LockHolder {
   value: string;
   token: number;
   mode: LockMode;
-  /** When its ttl ends: epoch milliseconds of the hub's clock. */
+  /** When its ttl ends: epoch milliseconds of the hub's clock, on Redis of its holder's. */
   expiration: number;
   /** The tab that holds it: its `backend.status.tabId`. */
   by: string;

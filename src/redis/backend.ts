@@ -7,7 +7,8 @@ import { instanceKey, parseInstanceKey } from "../protocol/names.js";
 import { Calls } from "./calls.js";
 import { type Cluster, Client, type Redis, type RedisTarget, checkedTarget, defaultTarget } from "./client.js";
 import { failureOf, offline } from "./failures.js";
-import { Instance, type InstanceHost } from "./instance.js";
+import { Instance } from "./instance.js";
+import type { InstanceHost } from "./instance-host.js";
 import { checkedPrefix, instanceRoot, redisNames } from "./keys.js";
 import { scriptNames } from "./kinds.js";
 import type { Argument, Raw } from "./script.js";
@@ -39,6 +40,8 @@ const SAFETY_MS = 1000;
 /** Scripts that belong to no call are tried for this long. */
 const PATIENCE_MS = 5000;
 const PAUSE_MS = 50;
+/** Handing back what is held takes no longer than this. */
+const LEAVE_MS = 1000;
 
 /**
  * Nine primitives on a Redis server, Valkey, or a Redis Cluster.
@@ -149,7 +152,8 @@ class RedisBackend implements Backend, InstanceHost {
       // The connection broke again: the next "ready" tries anew. A server that refuses for good is told by the calls.
       const failure = failureOf(error);
       if (failure.what === "refused") this.calls.refuse(failure.error);
-      else if (!this.closed) setTimeout(() => this.client.ready && !this.#scripts.ready && void this.#ready(), PAUSE_MS);
+      else if (!this.closed)
+        setTimeout(() => this.client.ready && !this.#scripts.ready && void this.#ready(), PAUSE_MS);
     }
   }
 
@@ -227,10 +231,7 @@ class RedisBackend implements Backend, InstanceHost {
   // --- What is heard, and what time brings --------------------------------------------------------------------------
 
   #renew(): void {
-    for (const instance of this.#byKey.values()) {
-      if (instance.holding) void instance.renew();
-      instance.remind();
-    }
+    for (const instance of this.#byKey.values()) instance.renew();
   }
 
   #askAgain(): void {
@@ -331,12 +332,12 @@ class RedisBackend implements Backend, InstanceHost {
     const error = closedError("backend");
     const instances = [...this.#byKey.values()];
     if (this.#begun && this.client.ready) {
-      for (const instance of instances) instance.stopWaiting(new AbortError(error));
+      const leaving = instances.map((instance) => instance.leave(new AbortError(error)));
       // Nobody is kept from leaving by a server that does not answer.
-      await Promise.race([
-        Promise.allSettled(instances.map((instance) => instance.handBack())),
-        new Promise((resolve) => setTimeout(resolve, 1000)),
-      ]);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const enough = new Promise((resolve) => (timer = setTimeout(resolve, LEAVE_MS)));
+      await Promise.race([Promise.allSettled(leaving), enough]);
+      clearTimeout(timer);
     }
     this.status.state = "closed";
     this.status.connected = false;

@@ -1,52 +1,20 @@
-import type { CallOptions } from "../client/backend.js";
-import { type Body, type CommandName, commandTraits } from "../protocol/commands.js";
-import { AbortError, TabloomError } from "../protocol/errors.js";
+import { commandTraits } from "../protocol/commands.js";
+import { type Call, end, leftOf } from "./call.js";
 import type { Client } from "./client.js";
 import { failureOf, indeterminate, offline } from "./failures.js";
 import type { Instance } from "./instance.js";
-import type { Argument, Raw, Script } from "./script.js";
+import type { Argument, PlainScript, Raw, Script } from "./script.js";
 import type { Scripts } from "./scripts.js";
 
 /** Calls of one script at most, and characters of their arguments: a longer one would hold up everybody else. */
 const BATCH_CALLS = 200;
 const BATCH_CHARS = 262_144;
-/** A call that need not wait gives up when there is no server for this long. */
-const OFFLINE_MS = 5000;
 /** Between attempts while the server says that it cannot run scripts just now. */
 const LATER_MS = 100;
 
-export interface Call {
-  readonly seq: number;
-  readonly id: string;
-  readonly instance: Instance;
-  readonly op: CommandName;
-  readonly body: Body<CommandName>;
-  readonly script: Script;
-  readonly options: CallOptions | undefined;
-  /** Until when it may wait, of this process's monotonic clock; 0: it does not wait. */
-  waitUntil: number;
-  /** When it gives up for want of a server. */
-  readonly deadlineAt: number;
-  resolve(value: unknown): void;
-  reject(error: unknown): void;
-  /** It was told that it ended; what comes is handed to `onLate`. */
-  abandoned: boolean;
-  /** Sent, and not answered. */
-  sent: boolean;
-  /** What it waits for (`Script.lane`). */
-  readonly lane: string | undefined;
-  /** Something came for it while its answer was on the way. */
-  woken: boolean;
-  /** Its time is up: it is asked once more, for the last time. */
-  last: boolean;
-  stopListening: (() => void) | undefined;
-  /** Belongs to what this process does by itself: not told to those who follow the trace. */
-  readonly part?: true;
-}
-
 interface Batch {
   readonly instance: Instance;
-  readonly script: Script;
+  readonly script: Script | PlainScript;
   readonly calls: Call[];
   readonly args: Argument[];
   chars: number;
@@ -123,14 +91,15 @@ export class Calls {
     const batches: Batch[] = [];
     const open = new Map<Instance, Batch>();
     for (const call of this.#queue.splice(0)) {
-      const { instance, script } = call;
+      const { instance } = call;
       if (instance.awaitsAnswers || this.#unsettled.has(instance)) {
         this.#queue.push(call);
         continue;
       }
       if (instance.holdsBack(call)) continue;
       if (call.waitUntil > 0 && leftOf(call) === 0) call.last = true;
-      const args = this.#argsOf(call);
+      const script = scriptFor(call);
+      const args = this.#argsOf(call, script);
       if (args === undefined) continue;
       const chars = lengthOf(args);
       let batch = open.get(instance);
@@ -149,9 +118,9 @@ export class Calls {
   }
 
   /** undefined: what is asked for is refused, nothing is sent. */
-  #argsOf(call: Call): readonly Argument[] | undefined {
+  #argsOf(call: Call, script: Script | PlainScript): readonly Argument[] | undefined {
     try {
-      return call.script.args(call.body, { owner: this.#owner, callId: call.id, waitMs: leftOf(call) });
+      return script.args(call.body, { owner: this.#owner, callId: call.id, waitMs: leftOf(call) });
     } catch (error) {
       call.instance.refuse(call, error as Error);
       return undefined;
@@ -201,6 +170,10 @@ export class Calls {
     const failure = failureOf(error);
     if (failure.what === "refused") return instance.refuse(call, failure.error);
     if (failure.what === "unopened") return instance.reopen(call);
+    if (failure.what === "else") {
+      call.notPlain = true;
+      return this.resume([call]);
+    }
     if (failure.what === "unloaded") {
       this.#scripts.forget();
       return this.#again(call);
@@ -258,20 +231,8 @@ export class Calls {
   }
 }
 
-export const deadlineFor = (waitUntil: number): number => (waitUntil > 0 ? Infinity : performance.now() + OFFLINE_MS);
-
-/** The call ends with an error: that of its signal if it was given up. */
-export function end(call: Call, error: Error): void {
-  call.stopListening?.();
-  if (call.abandoned) return;
-  const closed = error instanceof TabloomError && error.code === "CLOSED";
-  // Who waits for something to come is told that nothing does.
-  call.reject(closed && call.waitUntil > 0 ? new AbortError(error) : error);
-}
-
-function leftOf({ waitUntil, last, abandoned }: Call): number {
-  if (waitUntil === 0 || last || abandoned) return 0;
-  return Math.max(0, Math.ceil(waitUntil - performance.now()));
+function scriptFor({ script, body, notPlain }: Call): Script | PlainScript {
+  return !notPlain && script.plain?.suits(body) ? script.plain : script;
 }
 
 function isFull(batch: Batch, chars: number): boolean {

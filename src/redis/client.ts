@@ -199,6 +199,8 @@ export class Client {
     });
     this.#commands.on("error", (error: Error) => {
       this.#lastError = error;
+      // ioredis would go on with database 0.
+      if (error.message.includes("DB index")) this.unusable = new TabloomError("VALIDATION", `Redis: ${error.message}`);
     });
     this.#commands.on("close", () => this.#events.lost(this.#lastError));
   }
@@ -275,8 +277,19 @@ export class Client {
 
   #watchSubscriber(subscriber: Redis): void {
     const resubscribe = async (): Promise<void> => {
-      if (this.#channels.size > 0) await subscriber.subscribe(...this.#channels.keys());
-      if (this.#patterns.size > 0) await subscriber.psubscribe(...this.#patterns.keys());
+      const asked = new Set<string>();
+      const unasked = (names: Map<string, Hearer>): string[] => {
+        const found = [...names.keys()].filter((name) => !asked.has(name));
+        for (const name of found) asked.add(name);
+        return found;
+      };
+      // Others may be added meanwhile: they wait for this, too.
+      for (;;) {
+        const [channels, patterns] = [unasked(this.#channels), unasked(this.#patterns)];
+        if (channels.length + patterns.length === 0) break;
+        if (channels.length > 0) await subscriber.subscribe(...channels);
+        if (patterns.length > 0) await subscriber.psubscribe(...patterns);
+      }
       this.#subscriberReady = true;
       for (const resolve of this.#waiting.splice(0)) resolve();
       this.#events.subscribed();

@@ -14,13 +14,14 @@ import {
 /**
  * What became of a script when its reply is an error.
  * - `unopened`: the instance is not there (any more); nothing happened.
+ * - `else`: it is not for this script, but for the command's other one; nothing happened.
  * - `unloaded`: the server does not know the script; nothing happened.
  * - `later`: the server cannot run it just now; nothing happened.
  * - `lost`: the connection broke; it may or may not have run.
  * - `refused`: by a rule, or by the server; nothing happened.
  */
 export interface Failure {
-  readonly what: "unopened" | "unloaded" | "later" | "lost" | "refused";
+  readonly what: "unopened" | "else" | "unloaded" | "later" | "lost" | "refused";
   readonly error: Error;
 }
 
@@ -41,6 +42,7 @@ export function failureOf(error: unknown): Failure {
   if (text.startsWith("TL ")) return { what: "refused", error: ownError(text) };
   const cause = error instanceof Error ? error : new Error(text);
   if (text.startsWith("UNOPENED")) return { what: "unopened", error: cause };
+  if (text.startsWith("ELSE")) return { what: "else", error: cause };
   if (text.startsWith("NOSCRIPT")) return { what: "unloaded", error: cause };
   if (LATER.test(text) || error instanceof NotSent) return { what: "later", error: cause };
   if (LOST.test(text) || isTransport(cause)) return { what: "lost", error: cause };
@@ -63,6 +65,9 @@ function textOf(error: unknown): string {
 
 /** For calls that cannot wait any longer for the server. */
 export function offline(cause: unknown): TabloomError {
+  const { error } = failureOf(cause);
+  // It answers, and lets nobody in: no waiting helps.
+  if (error instanceof TabloomError && error.code === "UNAUTHORIZED") return error;
   const why = cause instanceof Error ? `: ${cause.message}` : "";
   return new TabloomError("OFFLINE", `no answer from Redis${why}; nothing was changed`, { cause });
 }

@@ -59,7 +59,13 @@ export const jobKind: RedisKind<"job"> = {
       reply: asNull,
     },
     // Its id is the job's, and known as long as the job is.
-    "job.submit": { lua: "job-submit", many: true, args: itemArgs, reply: asIs, repeatable: () => true },
+    "job.submit": {
+      lua: "job-submit",
+      many: true,
+      args: (item) => [...itemArgs(item), item.fence?.by ?? "", item.fence?.epoch ?? 0],
+      reply: asIs,
+      repeatable: () => true,
+    },
     "job.submitMany": {
       lua: "job-submitMany",
       args: ({ items }) => items.flatMap(itemArgs),

@@ -7,7 +7,7 @@ import { queueKind } from "./queue.js";
 import { ratelimitKind } from "./ratelimit.js";
 import { registryKind } from "./registry.js";
 import { schedulerKind } from "./scheduler.js";
-import type { RedisKind } from "./script.js";
+import type { RedisKind, Script } from "./script.js";
 import { topicKind } from "./topic.js";
 
 const kinds: { readonly [K in Kind]: RedisKind<K> | undefined } = {
@@ -30,12 +30,14 @@ export function kindOf<K extends Kind>(kind: K): RedisKind<K> {
 /** Scripts of no kind in particular. */
 const COMMON = ["instance-open", "instance-unwait", "instance-renew", "instance-clock"];
 
+const luaOf = ({ lua, plain }: Script): string[] => (plain ? [lua, plain.lua] : [lua]);
+
 export function scriptNames(): string[] {
   const own = Object.values(kinds).flatMap((kind) => {
     if (kind === undefined) return [];
     const { scripts, steps = {}, sweep, goodbye } = kind;
     const named = [...Object.values<object>(scripts), ...Object.values(steps)];
-    const commands = named.flatMap((script) => ("lua" in script ? [script.lua as string] : []));
+    const commands = named.flatMap((script) => ("lua" in script ? luaOf(script as Script) : []));
     return [...commands, ...(sweep ? [sweep] : []), ...(goodbye ? [goodbye] : [])];
   });
   return [...COMMON, ...own];

@@ -1,4 +1,4 @@
-/** A piece of a script: a function of its top level, or lines that are none. */
+/** A piece of a script: a function or a constant (`local NAME = …`, one line) of its top level, or lines that are none. */
 interface Piece {
   /** undefined: lines, which are always kept. */
   readonly name?: string;
@@ -69,10 +69,12 @@ function piecesOf(lua: string): readonly Piece[] {
     pieces.push({ ...(name === undefined ? {} : { name }), text: bare, words: new Set(bare.match(/\w+/g)), seldom });
   };
   let at = 0;
-  for (const match of lua.matchAll(/^(-- SELDOM\n)?local function (\w+)\([^)]*\)(?:.*\bend$|[^]*?^end$)/gm)) {
-    const [whole, seldom, name] = match;
+  const pattern =
+    /^(-- SELDOM\n)?local function (\w+)\([^)]*\)(?:.*\bend$|[^]*?^end$)|^local ([A-Z][A-Z_]*) = .*[^{(,\n]$/gm;
+  for (const match of lua.matchAll(pattern)) {
+    const [whole, seldom, name, constant] = match;
     add(lua.slice(at, match.index));
-    add(whole, name, seldom !== undefined);
+    add(whole, name ?? constant, seldom !== undefined);
     at = match.index + whole.length;
   }
   add(lua.slice(at));

@@ -19,6 +19,12 @@ export const queueKind: RedisKind<"queue"> = {
       lua: "queue-send",
       many: true,
       args: itemArgs,
+      plain: {
+        lua: "queue-sendPlain",
+        many: true,
+        suits: (item) => optionsOf(item) === "" && item.orderingKey === undefined,
+        args: (item) => [recordOf(item), item.bytes],
+      },
       reply: asIs,
       repeatable: ({ idempotencyKey }) => Boolean(idempotencyKey),
     },
@@ -118,12 +124,16 @@ export const queueKind: RedisKind<"queue"> = {
   peek: async (port, limit) => port.call("queue.peek", { limit }),
 };
 
-/** As queue-send.lua wants it; most messages need no options. */
+/** As queue-send.lua wants it. */
 function itemArgs(item: QueueItem): Argument[] {
-  const { messageId, bytes, delayMs = 0, priority = DEFAULT_PRIORITY, idempotencyKey = "", idempotencyTtlMs } = item;
-  const plain = delayMs === 0 && priority === DEFAULT_PRIORITY && idempotencyKey === "";
+  return [recordOf(item), item.bytes, optionsOf(item)];
+}
+
+/** Most messages have none. */
+function optionsOf({ messageId, delayMs, priority, idempotencyKey, idempotencyTtlMs }: QueueItem): string {
+  if (!delayMs && (priority === undefined || priority === DEFAULT_PRIORITY) && !idempotencyKey) return "";
   const ttl = idempotencyTtlMs ?? DEFAULT_IDEMPOTENCY_TTL_MS;
-  return [recordOf(item), bytes, plain ? "" : `${delayMs} ${priority} ${ttl} ${messageId}\n${idempotencyKey}`];
+  return `${delayMs ?? 0} ${priority ?? DEFAULT_PRIORITY} ${ttl} ${messageId}\n${idempotencyKey ?? ""}`;
 }
 
 /** What is stored (prelude-queue.lua), but for the time in front, which the script puts there. */

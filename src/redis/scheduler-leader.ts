@@ -9,8 +9,10 @@ import type { Resident, Tools } from "./script.js";
 export type Counters = Omit<SchedulerMetrics, "isLeader" | "leaderEpoch">;
 export type Count = Exclude<keyof Counters, "lastTickAt">;
 
-/** After a failure, before the server has said how often. */
+/** After a failure. */
 const RETRY_MS = 500;
+/** Time for another process to lead, after this one has made way. */
+const PAUSE_MS = 500;
 
 /** Another process leads: what this one was about to do is not its any more. */
 export class Deposed extends Error {}
@@ -68,8 +70,15 @@ export class SchedulerResident implements Resident {
   // --- What handles ask ---------------------------------------------------------------------------------------------
 
   async start(handleId: string): Promise<void> {
+    const known = this.#started.has(handleId);
     this.#started.add(handleId);
-    await this.#contend();
+    try {
+      await this.#contend();
+    } catch (error) {
+      // One that was told again goes on, as its handle does.
+      if (!known) this.#started.delete(handleId);
+      throw error;
+    }
     void this.look();
   }
 
@@ -200,8 +209,8 @@ export class SchedulerResident implements Resident {
     const metric = this.text({ reason: "missing_handler" } as Partial<Told>);
     if (!(await this.tools.ask(steps.resign, { how: "yield", metric, handles: [] }))) return;
     if (this.#term) this.#lost(this.#term.epoch, "missing_handler");
-    this.#pausesUntil = performance.now() + RETRY_MS;
-    this.#beat(RETRY_MS);
+    this.#pausesUntil = performance.now() + PAUSE_MS;
+    this.#beat(PAUSE_MS);
   }
 
   // --- What is due --------------------------------------------------------------------------------------------------

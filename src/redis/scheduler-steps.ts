@@ -1,6 +1,6 @@
 import type { ScheduleItem, SchedulerConfig } from "../protocol/commands.js";
 import { type Progress, type Schedule, changedWords, jobKeyOf, scheduleOf, timingOf } from "./scheduler-rows.js";
-import { asIs, step } from "./script.js";
+import { asIs, asNull, step } from "./script.js";
 
 /** A slot that was computed, and since when it is the next: what is stored is right at any time between the two. */
 export interface NextSlot {
@@ -80,8 +80,12 @@ export const steps = {
   }),
   unregister: step({
     lua: "scheduler-unregister",
-    args: ({ scheduleId, metric }: { scheduleId: string; metric: string }) => [scheduleId, metric],
-    reply: (known: number | null): boolean => known === 1,
+    args: ({ scheduleId, serial, metric }: { scheduleId: string; serial: number; metric: string }) => [
+      scheduleId,
+      serial,
+      metric,
+    ],
+    reply: asNull,
   }),
   get: step({
     lua: "scheduler-get",
@@ -133,7 +137,7 @@ export const steps = {
     lua: "scheduler-report",
     args: ({ metric, run }: { metric: string; run?: { scheduleId: string; serial: number; runId: string } }) =>
       run === undefined ? [metric, "", "", ""] : [metric, run.scheduleId, run.serial, run.runId],
-    reply: () => null,
+    reply: asNull,
   }),
   epoch: step<object, number>({
     lua: "scheduler-epoch",

@@ -82,7 +82,7 @@ async function register(
   checkMeta(item.meta);
   const { tools } = resident;
   // Whoever registers brings a handler, which tells the job of itself just now: that comes first.
-  await tools.port(item.job).call("job.stats", {});
+  await tools.visit(item.job).call("job.stats", {});
   const metric = metricText(tools.name, { scheduleId: item.scheduleId });
   const callId = newId();
   for (;;) {
@@ -103,8 +103,10 @@ async function unregister(
   { scheduleId }: Body<"scheduler.unregister">,
   { tools }: SchedulerResident,
 ): Promise<boolean> {
+  const { schedule } = await tools.ask(steps.get, { scheduleId });
   const metric = metricText(tools.name, { scheduleId });
-  return tools.ask(steps.unregister, { scheduleId, metric });
+  await tools.ask(steps.unregister, { scheduleId, serial: schedule?.progress.serial ?? 0, metric });
+  return schedule !== undefined;
 }
 
 /** Rejections are replies: they are counted. */

@@ -43,8 +43,16 @@ export interface Script<Op extends CommandName = CommandName> {
   opens?(body: Body<Op>): readonly string[];
   /** Whether this call, run twice, has the effect of one: then it is sent again when its reply was lost. */
   repeatable?(body: Body<Op>): boolean;
+  /** For the calls that most calls are. Replies `ELSE` when it is not enough: then the whole script runs. */
+  readonly plain?: PlainScript<Op>;
   /** Takes what counts as held by this process: from then on its lease is renewed (prelude-owners.lua). */
   readonly holds?: true;
+}
+
+/** With fewer arguments, keys and functions, which is what a short script costs. It replies as the whole one. */
+export interface PlainScript<Op extends CommandName = CommandName> extends Pick<Script<Op>, "lua" | "many" | "args"> {
+  /** Whether it may be tried. */
+  suits(body: Body<Op>): boolean;
 }
 
 /**
@@ -74,8 +82,6 @@ export interface Tools {
   /** Names this process. */
   readonly owner: string;
   ask<Asked, Answer>(step: Step<Asked, Answer>, asked: Asked): Promise<Answer>;
-  /** Another instance, as handles use it: opened with these settings. */
-  port<K extends Kind>(spec: InstanceSpec<K>): Port;
   /** Another instance as it is; made with these settings only when there is none. */
   visit<K extends Kind>(spec: InstanceSpec<K>): Port;
 }

@@ -1,9 +1,18 @@
-import type { Call } from "./calls.js";
+import type { Call } from "./call.js";
 
-/** Calls that wait, in order of arrival, found by what they wait for (`Script.lane`). */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Calls that wait, in order of arrival, until something comes for them (`Script.lane`) or their time is up. */
 export class Waiting {
   readonly #calls = new Set<Call>();
   readonly #byLane = new Map<string, Set<Call>>();
+  readonly #ask: (calls: readonly Call[]) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Infinity;
+
+  constructor(ask: (calls: readonly Call[]) => void) {
+    this.#ask = ask;
+  }
 
   get size(): number {
     return this.#calls.size;
@@ -13,12 +22,9 @@ export class Waiting {
     return this.#calls.values();
   }
 
-  of(lane: string): Iterable<Call> {
-    return this.#byLane.get(lane) ?? [];
-  }
-
   add(call: Call): void {
     this.#calls.add(call);
+    this.#endAt(call.waitUntil);
     const { lane } = call;
     if (lane === undefined) return;
     const others = this.#byLane.get(lane);
@@ -33,8 +39,47 @@ export class Waiting {
     return this.#calls.delete(call);
   }
 
-  clear(): void {
+  /** They wait here no longer. */
+  takeAll(): Call[] {
+    const calls = [...this.#calls];
     this.#calls.clear();
     this.#byLane.clear();
+    return calls;
+  }
+
+  /** Asks again for all, in order of arrival. */
+  retry(): void {
+    if (this.#calls.size > 0) this.#ask(this.takeAll());
+  }
+
+  /** Asks again for those of these lanes. */
+  retryLanes(lanes: readonly string[]): void {
+    const calls = lanes.flatMap((lane) => [...(this.#byLane.get(lane) ?? [])]);
+    for (const call of calls) this.delete(call);
+    if (calls.length > 0) this.#ask(calls);
+  }
+
+  /** Calls whose time is up are asked once more, so that what came at that moment is not missed. */
+  endOverdue(): void {
+    this.#timerAt = Infinity;
+    const now = performance.now();
+    const over = [...this.#calls].filter((call) => call.waitUntil <= now);
+    for (const call of over) {
+      call.last = true;
+      this.delete(call);
+    }
+    this.#ask(over);
+    for (const call of this.#calls) this.#endAt(call.waitUntil);
+  }
+
+  #endAt(at: number): void {
+    if (at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.endOverdue(), Math.min(Math.max(0, at - performance.now()), LONGEST_TIMER_MS));
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
   }
 }

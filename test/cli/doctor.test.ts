@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import type { Finding } from "../../src/cli/findings.js";
 import { commandsIn } from "../../src/cli/facts.js";
+import { createRedisBackend } from "../../src/redis/backend.js";
+import { clusterAt } from "../../src/redis/connect-once.js";
 import { scriptNames } from "../../src/redis/kinds.js";
 import { scriptSource } from "../../src/redis/script-source.js";
+import { queue } from "../../src/server.js";
 import { type Server, freePort, startCluster, startServer, until } from "../redis/server.js";
 import { isOneLine, tabloom } from "./running.js";
 
@@ -115,6 +119,12 @@ describe("doctor", () => {
       const eviction = (await doctor(cluster.masters[0]!.url)).findings.filter(({ name }) => name === "eviction");
       expect(eviction.map(({ state }) => state).sort()).toEqual(["ok", "ok", "wrong"]);
       expect(eviction.find(({ state }) => state === "wrong")!.found).toContain(String(cluster.masters[2]!.port));
+
+      const backend = createRedisBackend({ redis: await clusterAt(cluster.masters[0]!.url), prefix: "shop" });
+      await queue({ id: "mail", schema: z.string(), backend }).send({ data: "hello" });
+      await backend.close();
+      const { out } = await tabloom("inspect", "--redis", cluster.masters[2]!.url, "--prefix", "shop");
+      expect(out).toMatch(/queue +mail +default +depth 1, ready 1/);
 
       await cluster.masters[1]!.kill();
       const { masters } = cluster;

@@ -17,7 +17,9 @@ const worker = job({
     const before = await ctx.step({ id: "before", run: () => process.pid });
     console.log(`runs ${input}`);
     if (input === "waits for its signal") {
-      const why = await new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve(ctx.signal.reason)));
+      const why = await new Promise((resolve) =>
+        ctx.signal.addEventListener("abort", () => resolve(ctx.signal.reason)),
+      );
       console.log(`aborted ${(why as { code: string }).code}`);
     } else await told;
     return [before, process.pid];

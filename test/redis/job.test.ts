@@ -169,7 +169,14 @@ test("data that the server lost: handles begin anew, and joins learn that their 
   const own = await startServer();
   try {
     const at = (options: Partial<JobOptions<typeof schema, number[]>>): Results =>
-      makeJob({ id: "work", schema, backend: processAt(own.url, prefix), worker: false, process: () => [2], ...options });
+      makeJob({
+        id: "work",
+        schema,
+        backend: processAt(own.url, prefix),
+        worker: false,
+        process: () => [2],
+        ...options,
+      });
     const job = at({});
     const working = at({ worker: true });
     await working.start();

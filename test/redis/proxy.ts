@@ -23,6 +23,8 @@ interface Link {
   silent: boolean;
   /** The next reply is the one to lose. */
   losing: boolean;
+  /** What the server said so far has been passed on. */
+  passed: Promise<void>;
 }
 
 export async function startProxy(target: number): Promise<Proxy> {
@@ -39,7 +41,7 @@ export async function startProxy(target: number): Promise<Proxy> {
   };
   const accept = (client: Socket): void => {
     const server = connect(target, "127.0.0.1");
-    const link: Link = { client, server, silent: false, losing: false };
+    const link: Link = { client, server, silent: false, losing: false, passed: Promise.resolve() };
     links.add(link);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
@@ -56,11 +58,13 @@ export async function startProxy(target: number): Promise<Proxy> {
     });
     server.on("data", (chunk) => {
       if (link.losing) return end(link);
-      const pass = (): void => {
+      const passAt = performance.now() + delayMs;
+      // Behind what came before it, also when that was slower.
+      link.passed = link.passed.then(async () => {
+        const left = passAt - performance.now();
+        if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
         if (!link.silent && !client.destroyed) client.write(chunk);
-      };
-      if (delayMs === 0) pass();
-      else setTimeout(pass, delayMs);
+      });
     });
   };
   const listen = async (): Promise<void> => {

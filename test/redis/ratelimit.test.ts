@@ -1,4 +1,4 @@
-// oxlint-disable vitest/no-conditional-expect, vitest/no-standalone-expect -- the history checks itself at every step
+// oxlint-disable vitest/no-conditional-expect -- the history checks itself at every step
 /**
  * Rate limits on Redis beside the engine's: the same random checks at the same times must come to the same numbers, to
  * the last bit. The time of a script is known when the server's clock says the same before and after it.

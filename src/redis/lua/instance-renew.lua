@@ -6,5 +6,7 @@
 
 if not open() then return UNOPENED end
 if redis.call("HEXISTS", held_key, ARGV[1]) == 0 or not is_alive(ARGV[1]) then return 0 end
+-- A server without memory refuses a script that begins by adding.
+redis.call("ZREM", owners_key, ARGV[1])
 redis.call("ZADD", owners_key, text(REAL + OWNER_LEASE_MS), ARGV[1])
 return 1

@@ -3,4 +3,6 @@
 -- ARGV their ids
 -- Reply how many waited
 
-return redis.call("ZREM", waiters_key, unpack(ARGV))
+local found = 0
+for _, id in ipairs(ARGV) do found = found + redis.call("ZREM", waiters_key, id) end
+return found

@@ -75,34 +75,40 @@ end
 local function begin(ids, name, handle, owner)
   local found, places, runs, leases, first_end, kept = {}, {}, {}, {}, NEVER, 0
   local was = get_many(places_key, ids)
-  local bound_until = limits.timeout > 0 and NOW + limits.timeout or 0
+  local now, bound_until = text(NOW), limits.timeout > 0 and NOW + limits.timeout or 0
+  local bound_text, ends = text(bound_until), {}
   for i, record in ipairs(get_many(jobs_key, ids)) do
-    local id, run, n, failures, ends_at, place = ids[i], name(i - 1), 2 * i, 0, nil, nil
+    local id, n, fragment, ends_at, place = ids[i], 2 * i, '"type":"started","attempt":1', nil, nil
+    local run = name(i - 1)
     local seq, age_from, lease, priority, input
     if not was[i] then seq, age_from, lease, priority, input = read_plain_record(record) end
     if seq then
-      ends_at = NOW + lease
-      place = first_run_text(seq, age_from, lease, priority, ends_at, bound_until, run, handle, owner)
-      if bound_until > 0 and bound_until < ends_at then ends_at = bound_until end
+      -- Most have the same lease.
+      local lease_end = ends[lease] or text(NOW + lease)
+      ends[lease] = lease_end
+      place = first_run_text(seq, age_from, lease, priority, now, lease_end, bound_text, run, handle, owner)
+      ends_at = lease_end
+      if bound_until > 0 and bound_until < tonumber(lease_end) then ends_at = bound_text end
       found[i] = {run, id, input, 1, tonumber(lease)}
     else
       local r = read_record(record)
       local from = was[i] and read_place(was[i]) or first_place(r)
       if from.at == "k" then kept = kept + 1 end
       local p = started(id, r, from, run, handle, owner)
-      ends_at, place, failures = run_end(p), place_text(p), p.failures
+      ends_at, place = text(run_end(p)), place_text(p)
+      fragment = '"type":"started","attempt":' .. (p.failures + 1)
       found[i] = described(id, r, p)
     end
-    if ends_at < first_end then first_end = ends_at end
+    first_end = math.min(first_end, tonumber(ends_at))
     places[n - 1], places[n] = id, place
     runs[n - 1], runs[n] = run, id
-    leases[n - 1], leases[n] = text(ends_at), id
-    happened(id, '"type":"started","attempt":' .. (failures + 1))
+    leases[n - 1], leases[n] = ends_at, id
+    happened(id, fragment)
   end
   count.k, count.r, count.x = count.k - kept, count.r - (#ids - kept), count.x + #ids
   call_many("HSET", places_key, places)
-  call_many("HSET", runs_key, runs)
   call_many("ZADD", leases_key, leases)
+  call_many("HSET", runs_key, runs)
   hold(owner, #ids)
   due_at(first_end)
   return found
@@ -129,6 +135,4 @@ for i = 1, #ARGV / STRIDE do
     replies[i] = {0}
   end
 end
--- Others may have the rest.
-claims_open = claims_open or count.r + count.k > 0
 return done(replies)

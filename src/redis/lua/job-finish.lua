@@ -9,53 +9,47 @@ local STRIDE = 4
 if not open_job() then return UNOPENED end
 settle_time()
 
-local run_ids, ids, index = {}, {}, {}
-for at = 1, #ARGV, STRIDE do run_ids[#run_ids + 1] = ARGV[at] end
-local owners_of_runs = get_many(runs_key, run_ids)
-for i = 1, #run_ids do
-  if owners_of_runs[i] then
-    ids[#ids + 1] = owners_of_runs[i]
-    index[i] = #ids
-  end
-end
-local places = get_many(places_key, ids)
+local runs, ids = {}, {}
+for at = 1, #ARGV, STRIDE do runs[#runs + 1] = ARGV[at] end
+local holders = get_many(runs_key, runs)
+for i, id in ipairs(holders) do ids[i] = id or "" end
 
 -- Of those that simply complete, what is written at the end.
-local over, settled, finished, let = {}, {}, {}, {}
+local over, settled, finished, runs_over, let = {}, {}, {}, {}, {}
+local now = text(NOW)
 
-local function complete(id, run, by, failures, rest, result)
-  over[#over + 1] = run
+local function complete(id, run, rest, failures, by, result)
+  over[#over + 1] = id
+  runs_over[#over] = run
   let[by] = (let[by] or 0) + 1
   local n = text(log_head + 1)
   local i = #settled
-  settled[i + 1], settled[i + 2] = id, completed_text(rest, n, result)
+  settled[i + 1], settled[i + 2] = id, completed_text(rest, now, n, result)
   finished[i + 1], finished[i + 2] = n, id
   ended[#ended + 1] = id
-  happened(id, '"type":"completed","attempt":' .. (failures + 1))
+  happened(id, failures == "0" and '"type":"completed","attempt":1' or '"type":"completed","attempt":' .. (failures + 1))
 end
 
 local replies, seen = {}, {}
-for i = 1, #run_ids do
-  local id, at = owners_of_runs[i], (i - 1) * STRIDE + 1
+for i, place in ipairs(get_many(places_key, ids)) do
+  local id, at = holders[i], (i - 1) * STRIDE + 1
+  local completed, result = ARGV[at + 1] == "1", ARGV[at + 2]
   if not id or seen[id] then replies[i] = false
   else
     seen[id] = true
     replies[i] = 1
-    local place, completed, result = places[index[i]], ARGV[at + 1] == "1", ARGV[at + 2]
-    local run, by, failures, rest = read_plain_run(place)
-    if completed and run then complete(id, run, by, failures, rest, result)
+    local rest, failures, by = read_plain_run(place)
+    if completed and rest then complete(id, ARGV[at], rest, failures, by, result)
     elseif completed then settle(id, read_place(place), "c", "", result)
     else fail_attempt(id, read_place(place), result, ARGV[at + 3] == "1") end
   end
 end
+call_many("HDEL", runs_key, runs_over)
 count.x, count.c = count.x - #over, count.c + #over
-call_many("HDEL", runs_key, over)
 call_many("HSET", places_key, settled)
 call_many("ZADD", finished_key, finished)
 if #over > 0 then
-  local gone = {}
-  for i = 1, #settled, 2 do gone[#gone + 1] = settled[i] end
-  call_many("ZREM", leases_key, gone)
+  call_many("ZREM", leases_key, over)
   for owner, runs in pairs(let) do let_go(owner, runs) end
   due_at(NOW + limits.retention)
   claims_open = claims_open or limits.concurrency > 0

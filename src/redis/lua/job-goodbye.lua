@@ -11,9 +11,5 @@ for i, place in ipairs(get_many(places_key, running)) do
   local p = read_place(place)
   if p.by == ARGV[1] then hand_back(running[i], p) end
 end
-for _, key in ipairs({workers_key, producers_key}) do
-  for _, handle in ipairs(redis.call("ZRANGE", key, 0, -1)) do
-    if string.match(handle, "^[^/]*") == ARGV[1] then redis.call("ZREM", key, handle) end
-  end
-end
+forget_handles({[ARGV[1]] = true})
 return done(false)

@@ -19,11 +19,11 @@ end
 
 local runs, replies, waits, leaves = {}, {}, {}, {}
 for at = 1, #ARGV, STRIDE do runs[#runs + 1] = ARGV[at] end
-for i, id in ipairs(get_many(runs_key, runs)) do
+for i, goes_on in ipairs(get_many(runs_key, runs)) do
   local at = (i - 1) * STRIDE + 1
   local wait_ms, call = tonumber(ARGV[at + 2]), ARGV[at + 3]
-  replies[i] = id and {0} or {1, cause_of_loss(ARGV[at + 1])}
-  if id and wait_ms > 0 then
+  replies[i] = goes_on and {0} or {1, cause_of_loss(ARGV[at + 1])}
+  if goes_on and wait_ms > 0 then
     waits[#waits + 1] = text(NOW + wait_ms)
     waits[#waits + 1] = call
   else leaves[#leaves + 1] = call end

@@ -14,8 +14,8 @@ local function acquire(at)
   local resource, value, ttl, shared = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3] == "1"
   local wait_ms, owner, id, sent_at = tonumber(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6], tonumber(ARGV[at + 7])
   -- Sent again after a lost reply, it finds what it took.
-  local own = held(resource, value)
-  if own then return {1, {own.token, own.told}} end
+  local own = lock_of(value)
+  if own and own.resource == resource and own.ends_at > NOW then return {1, {own.token, own.told}} end
   local taken = is_taken(resource, shared)
   if not taken then
     local first = first_in_line(resource)
@@ -32,8 +32,8 @@ local function acquire(at)
   if not token then return {err = "TL CAPACITY token " .. text(LAST_TOKEN)} end
   leave_line(id)
   -- What it held under this name is over.
-  local over = lock_of(value)
-  if over then remove_lock(over) end
+  own = own and lock_of(value)
+  if own then remove_lock(own) end
   take_token(token)
   remember(resource, shared)
   local told = sent_at + NOW - REAL + ttl
@@ -44,6 +44,9 @@ end
 
 local replies = {}
 speaks(ARGV[6])
+local token_before = last_token
 for i = 1, #ARGV / STRIDE do replies[i] = acquire((i - 1) * STRIDE + 1) end
+if last_token ~= token_before then redis.call("HSET", meta_key, "token", text(last_token)) end
+if remembers then redis.call("PEXPIRE", recent_key, LATE_MS) end
 offer_all()
 return replies

@@ -189,7 +189,7 @@ local function forget_finished(limit)
   end
   local gone, gone_steps, next_at = {}, {}, NEVER
   for i, place in ipairs(get_many(places_key, oldest)) do
-    local steps, ended_at = string.match(place, "^%a %d (%d+) (%d+)")
+    local steps, ended_at = read_end(place)
     local id = oldest[i]
     ended_at = tonumber(ended_at)
     local ends_at = i <= over and ended_at or ended_at + limits.retention
@@ -215,6 +215,17 @@ local function timeout_of(p)
   return '{"message":"the attempt took longer than timeoutMs","code":"TIMEOUT"}'
 end
 
+-- Forgets the handles of these processes, or those that are silent for very long.
+local function forget_handles(of)
+  for _, key in ipairs({workers_key, producers_key}) do
+    local handles = of and redis.call("ZRANGE", key, 0, -1)
+      or redis.call("ZRANGEBYSCORE", key, "-inf", text(REAL - FORGET_HANDLE_MS))
+    for _, handle in ipairs(handles) do
+      if not of or of[string.match(handle, "^[^/]*")] then redis.call("ZREM", key, handle) end
+    end
+  end
+end
+
 -- Frees what dead processes ran, up to so much. Returns whether there is more.
 local function free_dead(limit)
   local dead = dead_owners(20)
@@ -233,12 +244,31 @@ local function free_dead(limit)
     redis.call("HDEL", held_key, owner)
     redis.call("ZREM", owners_key, owner)
   end
-  for _, key in ipairs({workers_key, producers_key}) do
-    for _, handle in ipairs(redis.call("ZRANGE", key, 0, -1)) do
-      if is_dead[string.match(handle, "^[^/]*")] then redis.call("ZREM", key, handle) end
+  forget_handles(is_dead)
+  return #dead == 20
+end
+
+-- What has ended by itself, in its order, a batch of it; and whether there is more.
+local function overdue_ends()
+  local found, more, up_to = {}, false, NEVER
+  for _, key in ipairs({due_key, leases_key}) do
+    local over = redis.call("ZRANGEBYSCORE", key, "-inf", text(NOW), "WITHSCORES", "LIMIT", 0, SWEEP)
+    for i = 1, #over, 2 do
+      local id = key == due_key and string.sub(over[i], 17) or over[i]
+      found[#found + 1] = {at = tonumber(over[i + 1]), id = id, place = place_of(id)}
+    end
+    if #over == 2 * SWEEP then
+      more = true
+      up_to = math.min(up_to, tonumber(over[#over]))
     end
   end
-  return #dead == 20
+  table.sort(found, function(a, b)
+    if a.at ~= b.at then return a.at < b.at end
+    return a.place.seq < b.place.seq
+  end)
+  -- Of what is not in the batch nothing ended before that.
+  while #found > 0 and found[#found].at > up_to do found[#found] = nil end
+  return found, more
 end
 
 -- Does what time has brought, a batch of it. Returns whether there is more.
@@ -254,24 +284,16 @@ local function sweep()
     redis.call("ZREM", keysByEnd_key, key)
   end
   more = more or #over == SWEEP
-  over = overdue(leases_key, SWEEP)
-  for _, id in ipairs(over) do
-    local p = place_of(id)
-    fail_attempt(id, p, timeout_of(p), true)
-  end
-  more = more or #over == SWEEP
-  more = free_dead(SWEEP) or more
-  over = overdue(due_key, SWEEP)
-  for _, member in ipairs(over) do
-    local id = string.sub(member, 17)
-    local p = place_of(id)
-    if p.at == "p" or p.at == "k" then wake_up(id, p)
+  local ends, more_ends = overdue_ends()
+  for _, one in ipairs(ends) do
+    local id, p = one.id, one.place
+    if p.at == "x" then fail_attempt(id, p, timeout_of(p), true)
+    elseif p.at == "p" or p.at == "k" then wake_up(id, p)
     else change(id, p, with(p, {at = "r", order = take_number(), ready_at = NOW})) end
   end
-  more = more or #over == SWEEP
+  more = free_dead(SWEEP) or more_ends or more
   log_trim()
-  redis.call("ZREMRANGEBYSCORE", workers_key, "-inf", text(REAL - 3600000))
-  redis.call("ZREMRANGEBYSCORE", producers_key, "-inf", text(REAL - 3600000))
+  forget_handles()
   if #ended > 0 then forget_at = math.min(forget_at, NOW + limits.retention) end
   set_due(more and NOW or math.min(forget_at, first_score(keysByEnd_key), first_score(leases_key), first_score(due_key),
     next_death(), log_due()))
@@ -288,7 +310,8 @@ end
 -- The end of every script that opened the instance.
 local function done(reply)
   if #ended > 0 and count.c + count.f + count.z > limits.kept then
-    local _, next_at = forget_finished(math.min(1000, count.c + count.f + count.z - limits.kept))
+    local more, next_at = forget_finished(math.min(1000, count.c + count.f + count.z - limits.kept))
+    if more and count.c + count.f + count.z > limits.kept then next_at = NOW end
     if next_at < NEVER then due_at(next_at) end
   end
   flush()

@@ -21,7 +21,7 @@ local MAX_EVENTS = 50000
 local KEPT_MS = 1000
 -- A finished job is not forgotten for its number before those who wait for it could ask.
 local TOLD_WITHIN_MS = 2000
-local HANDLE_MS = 150000
+local HANDLE_MS, FORGET_HANDLE_MS = 150000, 3600000
 
 local LETTERS = {"r", "d", "x", "p", "k", "t", "c", "f", "z"}
 local STATUS = {r = "submitted", d = "delayed", x = "running", p = "parked", k = "parked", t = "retry", c = "completed",
@@ -120,9 +120,9 @@ end
 -- flags: 1 has a key, 2 an ordering key. order: in line; of one that is done, n. due_at: when it goes on, its lease ends,
 -- or, done, ended. left: of the time limit of a run that sleeps.
 local function read_place(place)
-  local at, flags, steps, due, order, ready_at, deadline, left, lease, run, handle, by, resumes, error_length, priority,
-    seq, failures, crashes, claimed_at, from = string.match(place, "^(%a) (%d) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) "
-    .. "(%S+) (%S+) (%S+) (%S+) (%d+) (%d) (%d+) (%d+) (%d+) (%d+)\n()")
+  local at, flags, steps, error_length, priority, seq, failures, crashes, claimed_at, run, by, due, order, ready_at,
+    deadline, left, lease, handle, resumes, from = string.match(place, "^(%a) (%d) (%d+) (%d+) (%d) (%d+) (%d+) (%d+) "
+    .. "(%d+) (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+)\n()")
   return {at = at, flags = tonumber(flags), priority = tonumber(priority), seq = tonumber(seq),
     failures = tonumber(failures), crashes = tonumber(crashes), claimed_at = tonumber(claimed_at),
     steps = tonumber(steps), order = tonumber(order), ready_at = tonumber(ready_at), due_at = tonumber(due),
@@ -132,28 +132,31 @@ local function read_place(place)
 end
 
 local function place_text(p)
-  return string.format("%s %d %d %d %d %d %d %d %d %s %s %s %s %d %d %d %d %d %d\n", p.at, p.flags, p.steps, p.due_at,
-    p.order, p.ready_at, p.deadline, p.left, p.lease, p.run, p.handle, p.by, p.resumes, #p.error, p.priority, p.seq,
-    p.failures, p.crashes, p.claimed_at) .. p.error .. p.result
+  return string.format("%s %d %d %d %d %d %d %d %d %s %s %d %d %d %d %d %d %s %s\n", p.at, p.flags, p.steps, #p.error,
+    p.priority, p.seq, p.failures, p.crashes, p.claimed_at, p.run, p.by, p.due_at, p.order, p.ready_at, p.deadline,
+    p.left, p.lease, p.handle, p.resumes) .. p.error .. p.result
 end
 
--- The same, in the two cases that are most frequent.
+-- The same in the most frequent cases, of texts.
 
--- Of a job that was never tried, with a record that is plain: its texts.
-local function first_run_text(seq, age_from, lease, priority, due, deadline, run, handle, by)
-  return string.format("x 0 0 %d %s %s %d 0 %s %s %s %s - 0 %s %s 0 0 %d\n", due, seq, age_from, deadline, lease, run,
-    handle, by, priority, seq, NOW)
+-- A first run, of a record that is plain.
+local function first_run_text(seq, age_from, lease, priority, now, due, deadline, run, handle, by)
+  return "x 0 0 0 " .. priority .. " " .. seq .. " 0 0 " .. now .. " " .. run .. " " .. by .. " " .. due .. " " .. seq
+    .. " " .. age_from .. " " .. deadline .. " 0 " .. lease .. " " .. handle .. " -\n"
 end
 
--- Of a run without keys, steps and an earlier error: run, process, failures, and what stays the same; else nil.
+-- Of a run without keys, steps and an earlier error: what stays the same of it, failures, process; else nil.
 local function read_plain_run(place)
-  local run, by, rest, failures = string.match(place, "^x 0 0 %d+ %d+ %d+ %d+ %d+ %d+ (%S+) %S+ (%S+) %S+ 0 "
-    .. "(%d %d+ (%d+) [^\n]+)\n")
-  return run, by, failures, rest
+  return string.match(place, "^x 0 0 0 (%d %d+ (%d+) %d+ %d+) %S+ (%S+) ")
 end
 
-local function completed_text(rest, n, result)
-  return "c 0 0 " .. NOW .. " " .. n .. " 0 0 0 0 - - - - 0 " .. rest .. "\n" .. result
+local function completed_text(rest, now, n, result)
+  return "c 0 0 0 " .. rest .. " - - " .. now .. " " .. n .. " 0 0 0 0 - -\n" .. result
+end
+
+-- Steps of one that is done, and when it ended.
+local function read_end(place)
+  return string.match(place, "^%a %d (%d+) %d+ %d %d+ %d+ %d+ %d+ %S+ %S+ (%d+)")
 end
 
 -- nil: there is no such job.
@@ -164,7 +167,7 @@ local function place_of(id)
   return record and first_place(read_record(record))
 end
 
--- The job of a run, and its place.
+-- The job of a run, and its place; nil: the run is over.
 local function job_of(run)
   local id = redis.call("HGET", runs_key, run)
   if id then return id, place_of(id) end

@@ -25,6 +25,8 @@ local LAST_TOKEN = 9007199254740991
 local LATEST_CLOCK = 2 ^ 52
 
 local last_token, own_from, late_until
+-- The time in microseconds, once it was asked for; how long `line` is; whether `recent` was written.
+local clock, line_length, remembers
 -- Resources whose holders or line have changed: offer_all looks at them at the end of the script.
 local touched, touched_list = {}, {}
 
@@ -47,11 +49,6 @@ local function range_end(prefix) return "(" .. string.sub(prefix, 1, -2) .. ";" 
 
 local function number_member(number) return string.format("%016.0f", number) end
 
--- As due_at; when something is overdue whoever sweeps finds this, too.
-local function due(at)
-  if DUE > NOW then due_at(at) end
-end
-
 -- --- Locks ---------------------------------------------------------------------------------------------------------
 
 -- {value, token, shared, ends_at, ttl, told, owner, resource}, or nil
@@ -67,7 +64,7 @@ local function put_lock(lock)
   redis.call("HSET", locks_key, lock.value, text(lock.token) .. " " .. (lock.shared and 1 or 0) .. " " .. text(lock.ends_at)
     .. " " .. text(lock.ttl) .. " " .. text(lock.told) .. " " .. lock.owner .. "\n" .. lock.resource)
   redis.call("ZADD", ends_key, text(lock.ends_at), lock.value)
-  due(lock.ends_at)
+  due_at(lock.ends_at)
 end
 
 local function holder_member(lock) return prefix_of(lock.resource) .. number_member(lock.token) .. lock.value end
@@ -141,18 +138,20 @@ end
 -- Above all that were given or told, and above the clock, so that it does not go back when these are lost. The clock is
 -- the server's, also in tests. nil: there is none left.
 local function next_token()
-  local time = redis.call("TIME")
-  local token = math.max(last_token + 1, math.min(time[1] * 1000000 + time[2], LATEST_CLOCK))
+  if not clock then
+    local time = redis.call("TIME")
+    clock = math.min(time[1] * 1000000 + time[2], LATEST_CLOCK)
+  end
+  local token = math.max(last_token + 1, clock)
   if token > LAST_TOKEN then return nil end
   return token
 end
 
 local function take_token(token)
   last_token = token
-  if own_from == math.huge then
-    own_from, late_until = token, REAL + LATE_MS
-    redis.call("HSET", meta_key, "token", text(token), "ownFrom", text(token), "lateUntil", text(late_until))
-  else redis.call("HSET", meta_key, "token", text(token)) end
+  if own_from < math.huge then return end
+  own_from, late_until = token, REAL + LATE_MS
+  redis.call("HSET", meta_key, "ownFrom", text(token), "lateUntil", text(late_until))
 end
 
 -- So that a lock of lost data that is told only now does not come back after one that was granted and is over.
@@ -166,7 +165,7 @@ local function remember(resource, shared)
     return
   end
   redis.call("HSET", recent_key, resource, shared and 1 or 0)
-  redis.call("PEXPIRE", recent_key, LATE_MS)
+  remembers = true
 end
 
 -- --- Standing in line ----------------------------------------------------------------------------------------------
@@ -179,22 +178,30 @@ local function ticket_of(member)
   return {resource = resource, id = id, owner = owner, value = value, shared = mode == "s"}
 end
 
+local function nobody_waits()
+  line_length = line_length or redis.call("ZCARD", line_key)
+  return line_length == 0
+end
+
 local function join_line(id, resource, shared, owner, value, wait_ms)
   if redis.call("HEXISTS", tickets_key, id) == 0 then
     local member = prefix_of(resource) .. number_member(take_numbers(1)) .. (shared and "s" or "x") .. id .. " " .. owner
       .. " " .. value
     redis.call("HSET", tickets_key, id, member)
     redis.call("ZADD", line_key, 0, member)
+    line_length = nil
   end
   redis.call("ZADD", waiters_key, text(NOW + wait_ms), id)
-  due(NOW + wait_ms)
+  due_at(NOW + wait_ms)
 end
 
 local function leave_line(id)
+  if nobody_waits() then return end
   local member = redis.call("HGET", tickets_key, id)
   if not member then return end
   redis.call("HDEL", tickets_key, id)
   redis.call("ZREM", line_key, member)
+  line_length = nil
   redis.call("ZREM", waiters_key, id)
   touch(ticket_of(member).resource)
 end
@@ -244,6 +251,7 @@ end
 
 -- Whose turn it is, of those that wait.
 local function first_in_line(resource)
+  if nobody_waits() then return nil end
   local offered = redis.call("HGET", offered_key, resource)
   local lapsed = offered and tonumber(redis.call("ZSCORE", offers_key, resource) or 0) <= REAL
   return walk_line(resource, function(ticket)
@@ -281,14 +289,14 @@ local function offer(resource)
   end
   redis.call("HSET", offered_key, resource, first.id)
   redis.call("ZADD", offers_key, text(REAL + OFFER_MS), resource)
-  due(NOW + OFFER_MS)
+  due_at(NOW + OFFER_MS)
   tell_first(first)
 end
 
 -- At the end of every script that changed something.
 local function offer_all()
   if #touched_list == 0 then return end
-  if redis.call("ZCARD", line_key) == 0 then
+  if nobody_waits() then
     redis.call("DEL", offers_key, offered_key, silent_key)
   else
     local i = 1
@@ -306,8 +314,14 @@ end
 local function sweep()
   local over, waited = overdue(ends_key, SWEEP), overdue(waiters_key, SWEEP)
   local lapsed = redis.call("ZRANGEBYSCORE", offers_key, "-inf", text(REAL), "LIMIT", 0, SWEEP)
-  for _, value in ipairs(over) do remove_lock(lock_of(value)) end
-  for _, id in ipairs(waited) do leave_line(id) end
+  for _, value in ipairs(over) do
+    local lock = lock_of(value)
+    if lock then remove_lock(lock) else redis.call("ZREM", ends_key, value) end
+  end
+  for _, id in ipairs(waited) do
+    leave_line(id)
+    redis.call("ZREM", waiters_key, id)
+  end
   for _, resource in ipairs(lapsed) do touch(resource) end
   offer_all()
   redis.call("ZREMRANGEBYSCORE", silent_key, "-inf", text(NOW))

@@ -4,6 +4,8 @@
 -- and finds the fields that it asked for in settings[1], settings[2] …: texts, or false.
 
 local UNOPENED = {err = "UNOPENED"}
+-- From the script of the plain case (script.ts): this is not it.
+local ELSE = {err = "ELSE"}
 local NEVER = math.huge
 -- NOW: the time, which tests may move. REAL: the server's, by which the lives of processes are measured.
 local NOW, REAL, SEED, DUE = 0, 0, "", NEVER
@@ -29,10 +31,10 @@ local function take_numbers(count)
   return redis.call("HINCRBY", meta_key, "next", count) - count + 1
 end
 
--- Something is due at this time. Processes that watch were told of DUE: they hear of it only if it is earlier, or if
--- DUE is over.
+-- Something is due at this time. Processes that watch were told of DUE: they hear of it only if it is earlier. What is
+-- over already and was not done yet stays what is due first.
 local function due_at(at)
-  if at >= DUE and DUE > NOW then return end
+  if at >= DUE then return end
   DUE = at
   redis.call("HSET", meta_key, "dueAt", text(at))
   redis.call("PUBLISH", meta_key, "due " .. text(math.max(0, at - NOW)))

@@ -13,7 +13,8 @@ redis.call("ZREMRANGEBYSCORE", started_key, "-inf", text(REAL))
 for i = 4, #ARGV do redis.call("ZADD", started_key, text(REAL + 3 * lease), ARGV[1] .. " " .. ARGV[i]) end
 
 local epoch, until_at = tonumber(settings[2]) or 0, tonumber(settings[3]) or 0
-local lives = settings[1] and until_at > REAL
+-- More than a lease ahead: the server's clock was set back.
+local lives = settings[1] and until_at > REAL and until_at <= REAL + lease
 local is_leader = lives and settings[1] == ARGV[1]
 if is_leader then
   until_at = REAL + lease

@@ -1,13 +1,17 @@
--- Removes a schedule.
+-- Removes a schedule, if it is still the one that was looked at.
 -- KEYS meta schedules plans progress due events
 -- PRELUDE scheduler
--- ARGV id, the metric's fields
--- Reply 1, or null when there was none
+-- ARGV id, its serial, the metric's fields
+-- Reply null
 
 if not open() then return UNOPENED end
-local known = redis.call("HDEL", progress_key, ARGV[1])
-redis.call("HDEL", schedules_key, ARGV[1])
-redis.call("HDEL", plans_key, ARGV[1])
-redis.call("ZREM", due_key, ARGV[1])
-report('"type":"schedule_unregistered",' .. ARGV[2])
-return known == 1 and 1 or false
+local id = ARGV[1]
+local schedule = read_schedule(id)
+if schedule and schedule.serial == ARGV[2] then
+  redis.call("HDEL", progress_key, id)
+  redis.call("HDEL", schedules_key, id)
+  redis.call("HDEL", plans_key, id)
+  redis.call("ZREM", due_key, id)
+end
+report('"type":"schedule_unregistered",' .. ARGV[3])
+return false

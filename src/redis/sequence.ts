@@ -2,7 +2,7 @@
  * Keeps the order of an instance's calls when some of them run in this process, in several steps: those that come after
  * such a call wait for its end.
  */
-export class Lane {
+export class Sequence {
   #last: Promise<void> | undefined;
 
   /** At once when nothing is under way. A turn that takes time does not reject. */
