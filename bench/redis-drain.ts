@@ -164,8 +164,8 @@ export async function costs(): Promise<Row[]> {
     }),
   );
   const side = (ours: "job" | "queue"): Row[] => [
-    costRow(`scripts and commands sent for one ${ours}`, "calls", ours, (cost) => cost.sent),
-    costRow(`commands run for one ${ours}, those in scripts too`, "calls", ours, (cost) => cost.commands),
+    costRow(`scripts run for one ${ours}`, "runs", ours, (cost) => cost.scripts),
+    costRow(`commands run for one ${ours}, scripts and those in them`, "calls", ours, (cost) => cost.commands),
     costRow(`CPU time of Redis for one ${ours}`, "µs", ours, (cost) => cost.cpuMicros),
   ];
   function costRow(label: string, unit: string, ours: "job" | "queue", pick: (cost: Cost) => number): Row {
@@ -182,7 +182,7 @@ export async function costs(): Promise<Row[]> {
 }
 
 interface Cost {
-  sent: number;
+  scripts: number;
   commands: number;
   cpuMicros: number;
 }
@@ -192,10 +192,14 @@ async function costOf({ bare }: Bench, run: () => Promise<unknown>): Promise<Cos
   const cpuBefore = await cpuSeconds(bare);
   await run();
   const cpuMicros = ((await cpuSeconds(bare)) - cpuBefore) * 1e6;
-  const total = Number(/total_commands_processed:(\d+)/.exec(await bare.info("stats"))![1]);
-  const calls = [...(await bare.info("commandstats")).matchAll(/:calls=(\d+)/g)];
-  const commands = calls.reduce((sum, [, count]) => sum + Number(count), 0);
-  return { sent: total / COUNTED, commands: commands / COUNTED, cpuMicros: cpuMicros / COUNTED };
+  const stats = [...(await bare.info("commandstats")).matchAll(/cmdstat_(\w+)[^:]*:calls=(\d+)/g)];
+  const count = (counted: (name: string) => boolean): number =>
+    stats.reduce((sum, [, name, calls]) => sum + (counted(name!) ? Number(calls) : 0), 0) / COUNTED;
+  return {
+    scripts: count((name) => name.startsWith("eval")),
+    commands: count(() => true),
+    cpuMicros: cpuMicros / COUNTED,
+  };
 }
 
 async function cpuSeconds(bare: Redis): Promise<number> {

@@ -6,17 +6,44 @@ export function anySignal(...signals: (AbortSignal | undefined)[]): { signal: Ab
   const given = signals.filter((signal) => signal !== undefined);
   if (given.length === 1) return { signal: given[0]!, release: () => {} };
   const controller = new AbortController();
-  const abort = (event: Event): void => controller.abort((event.target as AbortSignal).reason);
-  for (const signal of given) {
-    if (signal.aborted) controller.abort(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-  }
-  return {
-    signal: controller.signal,
-    release: () => {
-      for (const signal of given) signal.removeEventListener("abort", abort);
-    },
+  const releases = given.map((signal) => {
+    const abort = (): void => controller.abort(signal.reason);
+    if (signal.aborted) abort();
+    return onAbort(signal, abort);
+  });
+  return { signal: controller.signal, release: () => releases.forEach((release) => release()) };
+}
+
+interface Listening {
+  readonly runs: Set<() => void>;
+  readonly stop: () => void;
+}
+
+const listening = /*#__PURE__*/ new WeakMap<AbortSignal, Listening>();
+
+/**
+ * Runs something when the signal aborts; returns how to let go of it. However many do so, the signal has one listener:
+ * the calls of a handle share the handle's, and Node would warn of a leak at the eleventh.
+ */
+export function onAbort(signal: AbortSignal, run: () => void): () => void {
+  let all = listening.get(signal);
+  if (all === undefined) listening.set(signal, (all = listenTo(signal)));
+  const { runs, stop } = all;
+  runs.add(run);
+  return () => {
+    if (runs.delete(run) && runs.size === 0) stop();
   };
+}
+
+function listenTo(signal: AbortSignal): Listening {
+  const runs = new Set<() => void>();
+  const runAll = (): void => [...runs].forEach((run) => run());
+  signal.addEventListener("abort", runAll, { once: true });
+  const stop = (): void => {
+    listening.delete(signal);
+    signal.removeEventListener("abort", runAll);
+  };
+  return { runs, stop };
 }
 
 /** Runs with one signal that aborts when any of these does; lets go of them when the run is over. */

@@ -1,4 +1,11 @@
-import { type Configs, type Durability, type InstanceName, type Kind, type OpenBody, fixedSettings } from "../protocol/commands.js";
+import {
+  type Configs,
+  type Durability,
+  type InstanceName,
+  type Kind,
+  type OpenBody,
+  fixedSettings,
+} from "../protocol/commands.js";
 import { TabloomError, conflictError } from "../protocol/errors.js";
 import { instanceKey } from "../protocol/names.js";
 import type { Instance } from "./instance.js";
@@ -156,7 +163,8 @@ export function changes(existing: Instance, { name, config, durability }: OpenBo
   const fixed = fixedSettings[name.kind].find(
     (field) => readField(existing.config, field) !== readField(config, field),
   );
-  if (fixed !== undefined) throw conflictError(name, fixed, readField(existing.config, fixed), readField(config, fixed));
+  if (fixed !== undefined)
+    throw conflictError(name, fixed, readField(existing.config, fixed), readField(config, fixed));
   // What of an instance was only in memory cannot be made durable afterwards, unless those who need it tell it again.
   if (!existing.primitive.lasting && (existing.durability === "memory") !== (durability === "memory")) {
     throw conflictError(name, "durability", existing.durability, durability);

@@ -142,9 +142,11 @@ class RedisBackend implements Backend, InstanceHost {
   async #ready(): Promise<void> {
     this.#scripts.forget();
     try {
+      // Before the first call: nothing is missed by those who follow.
+      await this.#trace.connected();
       await this.#scripts.load();
       if (this.closed) return;
-      const [{ runId, durable, persistence }] = await Promise.all([readServer(this.client), this.#trace.connected()]);
+      const { runId, durable, persistence } = await readServer(this.client);
       this.#setStatus({ connected: true, state: "ready", epoch: runId, durable, persistence });
       for (const instance of this.#byKey.values()) instance.reconnected();
       this.calls.resume();
@@ -224,7 +226,7 @@ class RedisBackend implements Backend, InstanceHost {
     return this.#patiently(() => this.client.call(command, ...args));
   }
 
-  traced(instance: Instance, op: string, body: unknown, error: unknown): void {
+  traced(instance: Instance, op: string, body: unknown, error: Error | undefined): void {
     this.#trace.command(instance.spec.name, op, body as Json, error);
   }
 
@@ -304,6 +306,8 @@ class RedisBackend implements Backend, InstanceHost {
 
   async #callRoot(op: string, body: { name: InstanceName; limit: number }): Promise<unknown> {
     await this.#connected();
+    // Who follows hears of everything that is asked for after this.
+    await this.#trace.begun;
     if (op === "space.instances") {
       const known = await this.#known();
       return Promise.all(known.map(({ spec, instance }) => infoOf(spec, instance)));

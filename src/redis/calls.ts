@@ -48,7 +48,8 @@ export class Calls {
   add(call: Call): void {
     if (this.#closed) return call.reject(this.#closed);
     this.#queue.push(call);
-    this.#schedule();
+    // What is answered makes room for it.
+    if (!call.instance.awaitsAnswers) this.#schedule();
   }
 
   /** The server answers, or an instance is open: what waited for it goes on. */

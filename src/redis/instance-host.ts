@@ -21,5 +21,5 @@ export interface InstanceHost {
   /** For residents and routines: another instance. */
   visit<J extends Kind>(spec: InstanceSpec<J>): Port;
   /** A command has its answer, for those who follow the trace. */
-  traced(instance: Instance, op: CommandName, body: unknown, error: unknown): void;
+  traced(instance: Instance, op: CommandName, body: unknown, error: Error | undefined): void;
 }

@@ -1,4 +1,5 @@
 import type { CallOptions, FeedListener, InstanceSpec, Port, Reassertion } from "../client/backend.js";
+import { onAbort } from "../client/signals.js";
 import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
 import { AbortError, TabloomError, closedError } from "../protocol/errors.js";
 import { type Call, end, makeCall } from "./call.js";
@@ -198,7 +199,6 @@ export class Instance<K extends Kind = Kind> {
     this.#openness.answered(length);
   }
 
-  /** Resolves when every call of this process is answered, or parked. */
   settled(): Promise<void> {
     return this.#underWay.settled();
   }
@@ -242,8 +242,7 @@ export class Instance<K extends Kind = Kind> {
       if (this.#parked.delete(call)) this.#unwait([call]);
       else if (!call.sent) this.#host.calls.drop(call);
     };
-    signal.addEventListener("abort", abandon, { once: true });
-    call.stopListening = () => signal.removeEventListener("abort", abandon);
+    call.stopListening = onAbort(signal, abandon);
   }
 
   // --- Opening ------------------------------------------------------------------------------------------------------

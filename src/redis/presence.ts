@@ -37,7 +37,10 @@ export class Presence {
     for (const tell of this.#tells) {
       const told = tell(hub);
       if (told === undefined) continue;
-      this.#options.say(told).then((reply) => told.answered?.(reply as never), told.refused);
+      this.#options.say(told).then(
+        (reply) => told.answered?.(reply as never),
+        (error: unknown) => told.refused?.(error),
+      );
     }
   }
 

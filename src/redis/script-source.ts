@@ -26,7 +26,8 @@ function makeSource(name: string): ScriptSource {
   const parts = header(body, "KEYS");
   const preludes = ["prelude", ...header(body, "PRELUDE").map((part) => `prelude-${part}`)];
   const text = leanScript([...preludes.map(fileOf), body]);
-  return { name, text: withKeys(text, parts), parts };
+  // Named, so that no two are one to the server, which knows them by their texts.
+  return { name, text: `-- ${name}\n${withKeys(text, parts)}`, parts };
 }
 
 function fileOf(name: string): string {

@@ -1,7 +1,6 @@
 import type { InstanceSpec, Port } from "../client/backend.js";
 import type { Body, CommandName, Configs, InstanceName, Kind, Reply } from "../protocol/commands.js";
 import type { Commands } from "../protocol/commands.js";
-import type { Json } from "../protocol/json.js";
 
 /** What a script is told of the call besides the command's body. */
 export interface CallInfo {
@@ -129,8 +128,6 @@ export interface RedisKind<K extends Kind, R extends Resident = Resident> {
     look: (lua: string, args: readonly Argument[]) => Promise<Raw>,
   ): Promise<readonly unknown[]>;
 }
-
-export type PeekReply = readonly Json[];
 
 /** For scripts whose reply is the command's, as it is. */
 export const asIs = (raw: never): never => raw;

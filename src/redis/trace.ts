@@ -21,6 +21,8 @@ export class Trace {
   readonly #owner: string;
   readonly #followers = new Set<(entry: TraceEntry) => void>();
   readonly #held = new Set<ReturnType<typeof setTimeout>>();
+  /** Those who follow hear what happens from now on. */
+  begun: Promise<void> | undefined;
   #tellUntil = 0;
   #saying: ReturnType<typeof setInterval> | undefined;
 
@@ -41,16 +43,23 @@ export class Trace {
     this.#tellUntil = performance.now() + TELL_MS;
   }
 
-  command(instance: InstanceName, op: string, body: Json, error: unknown): void {
+  command(instance: InstanceName, op: string, body: Json, error: Error | undefined): void {
     if (performance.now() >= this.#tellUntil) return;
-    const outcome = error === undefined ? "ok" : error instanceof TabloomError ? error.code : String(error);
-    const entry: TraceEntry = { type: "command", at: Date.now(), instance, op, body, by: this.#owner, outcome };
+    const entry: TraceEntry = {
+      type: "command",
+      at: Date.now(),
+      instance,
+      op,
+      body,
+      by: this.#owner,
+      outcome: outcomeOf(error),
+    };
     this.#client.call("PUBLISH", redisNames.trace(this.#prefix), JSON.stringify(entry)).catch(() => {});
   }
 
   follow(follower: (entry: TraceEntry) => void): () => void {
     this.#followers.add(follower);
-    if (this.#followers.size === 1) void this.#begin();
+    if (this.#followers.size === 1) this.begun = this.#begin().catch(() => {});
     return () => {
       if (this.#followers.delete(follower) && this.#followers.size === 0) this.#end();
     };
@@ -66,14 +75,15 @@ export class Trace {
       }
     });
     if (this.#followers.size === 0) return;
-    const say = (): void => {
-      this.#client.call("SET", redisNames.followed(this.#prefix), 1, "PX", TELL_MS).catch(() => {});
-      this.#client.call("PUBLISH", redisNames.control(this.#prefix), "trace").catch(() => {});
-    };
-    say();
+    const say = (): Promise<unknown> =>
+      Promise.allSettled([
+        this.#client.call("SET", redisNames.followed(this.#prefix), 1, "PX", TELL_MS),
+        this.#client.call("PUBLISH", redisNames.control(this.#prefix), "trace"),
+      ]);
     clearInterval(this.#saying);
-    this.#saying = setInterval(say, SAY_MS);
+    this.#saying = setInterval(() => void say(), SAY_MS);
     this.#saying.unref?.();
+    await say();
   }
 
   #event(entry: TraceEntry): void {
@@ -101,4 +111,9 @@ export class Trace {
     if (this.#followers.size > 0) this.#end();
     this.#followers.clear();
   }
+}
+
+function outcomeOf(error: Error | undefined): string {
+  if (error === undefined) return "ok";
+  return error instanceof TabloomError ? error.code : String(error);
 }

@@ -64,7 +64,7 @@ describe("a planned failover", { timeout: 60_000 }, () => {
     await failOver(await homeOf(prefix));
     const movedAt = performance.now();
     await textQueue(newProcess(prefix)).sendMany([{ data: "a" }, { data: "b" }]);
-    expect((await Promise.all(received)).map((message) => message?.data).sort()).toEqual(["a", "b"]);
+    expect(new Set((await Promise.all(received)).map((message) => message?.data))).toEqual(new Set(["a", "b"]));
     says("parked recv after a planned failover", movedAt);
   });
 
@@ -92,7 +92,7 @@ describe("a master that is killed", { timeout: 90_000 }, () => {
       const what = await outcome(queue.send({ data }));
       if (typeof what === "object") accepted.push(data);
       else if (what === "INDETERMINATE") unknown.push(data);
-      else expect(what).toBe("OFFLINE");
+      else if (what !== "OFFLINE") throw new Error(`not what this fault brings: ${JSON.stringify(what)}`);
     };
     for (let i = 0; i < 20; i++) await Promise.all(Array.from({ length: 10 }, send));
     // What is acknowledged and not yet copied when a master dies is lost: so Redis says. These are copied.
@@ -135,7 +135,7 @@ describe("a master that is killed", { timeout: 90_000 }, () => {
       const what = await outcome(sender.sendMany(["a", "b"].map((data) => ({ data, idempotencyKey: data }))));
       return Array.isArray(what);
     });
-    expect([(await received)?.data, await streamed].sort()).toEqual(["a", "b"]);
+    expect(new Set([(await received)?.data, await streamed])).toEqual(new Set(["a", "b"]));
     says("parked recv and stream after a master's death", movedAt);
     await master.restart();
   });

@@ -40,9 +40,12 @@ interface KeyPlaces {
 const KEYLESS = new Set(["TIME", "PUBLISH"]);
 
 export async function watchKeys(server: Server): Promise<KeyWatch> {
-  const names = new Map(
-    scriptNames().map((name) => [createHash("sha1").update(scriptSource(name).text).digest("hex"), name]),
-  );
+  // Scripts of several kinds may be the same text.
+  const names = new Map<string, string[]>();
+  for (const name of scriptNames()) {
+    const sha = createHash("sha1").update(scriptSource(name).text).digest("hex");
+    names.set(sha, [...(names.get(sha) ?? []), name]);
+  }
   const places = await keyPlaces(server);
   const faults = new Set<string>();
   const seen = new Set<string>();
@@ -51,9 +54,10 @@ export async function watchKeys(server: Server): Promise<KeyWatch> {
 
   const begin = (args: readonly string[]): void => {
     const keys = args.slice(3, 3 + Number(args[2]));
-    const name = names.get(args[1]!) ?? `script ${args[1]}`;
+    const known = names.get(args[1]!) ?? [`script ${args[1]}`];
+    const name = known.join(" or ");
     running = { name, keys };
-    seen.add(name);
+    for (const one of known) seen.add(one);
     const tags = new Set(keys.map(tagOf));
     if (tags.size !== 1 || tags.has("")) faults.add(`${name} is given keys of several instances: ${keys.join(" ")}`);
   };

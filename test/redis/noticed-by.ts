@@ -130,41 +130,39 @@ export const NOTICED_BY: Readonly<Record<string, { step: string; by: string }>> 
     step: "XADD events",
     by: 'ephemeral: "0" and "0-0" replay what is retained and never overflow',
   },
+  "queue-pause": { step: "HSET meta", by: "queue: a paused queue hands nothing out until resume" },
+  "job-submit": { step: "HSET keys", by: "job: a key names one job, also after it is done" },
+  "job-unregister": { step: "ZREM workers", by: "job: stopping one handle leaves the other at work" },
+  "scheduler-resign": {
+    step: "ZREM started",
+    by: "scheduler: closing a handle stops it, ends its calls, and leaves others and the schedules alone",
+  },
 };
 
 const TIME = "it writes what time has brought, which the next command or sweep would do as well";
+const HELD = "it writes who holds what, which matters when a process dies (test/redis/topic.test.ts, mutex.test.ts)";
 const FAULTS = "the cases have no faults: test/redis shows what it does";
 
 /** Scripts whose steps no case needs, and why. */
 export const UNNOTICED: Readonly<Record<string, string>> = {
   "instance-renew": FAULTS,
   "queue-listDead": TIME,
-  "queue-pause": TIME,
   "queue-peek": TIME,
   "queue-stats": TIME,
   "mutex-assert": FAULTS,
-  "mutex-goodbye": TIME,
   "mutex-stats": TIME,
   "topic-anchor": TIME,
-  "topic-commit": TIME,
-  "topic-goodbye": TIME,
   "topic-read": TIME,
-  "topic-reclaim": TIME,
   "topic-release": FAULTS,
   "topic-stats": TIME,
-  "topic-sweep": TIME,
-  "topic-touch": TIME,
   "job-anchor": TIME,
   "job-get": TIME,
-  "job-join": TIME,
+  "job-join": "a safety retry, once a second, finds what an answer without it would have told at once",
   "job-list": TIME,
   "job-read": TIME,
   "job-stats": TIME,
-  "job-submit": TIME,
   "job-sweep": TIME,
-  "job-unregister": TIME,
   "scheduler-due": TIME,
-  "scheduler-resign": TIME,
   "registry-anchor": TIME,
   "registry-get": TIME,
   "registry-list": TIME,
@@ -176,4 +174,10 @@ export const UNNOTICED: Readonly<Record<string, string>> = {
   "ephemeral-read": TIME,
   "ephemeral-snapshot": TIME,
   "ephemeral-stats": TIME,
+  "mutex-goodbye": HELD,
+  "topic-commit": HELD,
+  "topic-goodbye": HELD,
+  "topic-reclaim": HELD,
+  "topic-sweep": HELD,
+  "topic-touch": HELD,
 };

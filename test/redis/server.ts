@@ -260,12 +260,15 @@ async function viewOf(server: Server, perShard: number): Promise<string | undefi
   if (info["cluster_state"] !== "ok" || info["cluster_slots_ok"] !== String(SLOTS)) return undefined;
   const replication = String(await server.ask("INFO", "replication"));
   const copies = replication.includes("role:slave");
-  if (copies ? !replication.includes("master_link_status:up") : !replication.includes(`connected_slaves:${perShard - 1}`)) {
+  if (
+    copies ? !replication.includes("master_link_status:up") : !replication.includes(`connected_slaves:${perShard - 1}`)
+  ) {
     return undefined;
   }
   const shards = (await server.ask("CLUSTER", "SLOTS")) as [number, number, ...[string, number][]][];
   if (shards.some(([, , ...serving]) => serving.length !== perShard)) return undefined;
-  return JSON.stringify(shards.map(([from, to, ...serving]) => [from, to, ...serving.map(([, port]) => port)]).sort());
+  const rows = shards.map(([from, to, ...serving]) => [from, to, ...serving.map(([, port]) => port)].join(" "));
+  return rows.sort().join("\n");
 }
 
 async function clusterInfo(server: Server): Promise<Record<string, string>> {

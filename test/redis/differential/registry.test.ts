@@ -33,7 +33,9 @@ const write = fc.record(
   },
   { requiredKeys: ["key", "value", "bytes"] },
 );
-const cas = fc.tuple(write, version).map(([{ ttlMs: _, ...rest }, expected]) => ({ ...rest, version: expected }));
+const cas = fc
+  .tuple(write, version)
+  .map(([{ key: named, value, bytes }, expected]) => ({ key: named, value, bytes, version: expected }));
 const removal = fc.record({ key, reason: fc.constantFrom("gone", 'a "word"', "") }, { requiredKeys: ["key"] });
 const operation = fc.oneof(
   fc.tuple(fc.constantFrom("upsert", "create"), write).map(([op, body]) => ({ op, ...body })),
