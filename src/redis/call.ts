@@ -90,3 +90,8 @@ export function leftOf({ waitUntil, last, abandoned }: Call): number {
   if (waitUntil === 0 || last || abandoned) return 0;
   return Math.max(0, Math.ceil(waitUntil - performance.now()));
 }
+
+/** A test's clock has moved. 0 would say that the call does not wait. */
+export function endEarlier(call: Call, ms: number): void {
+  if (call.waitUntil > 0) call.waitUntil = Math.max(1, call.waitUntil - ms);
+}

@@ -2,7 +2,7 @@ import type { CallOptions, FeedListener, InstanceSpec, Port, Reassertion } from 
 import { onAbort } from "../client/signals.js";
 import type { Body, CommandName, Kind, Reply } from "../protocol/commands.js";
 import { AbortError, TabloomError, closedError } from "../protocol/errors.js";
-import { type Call, end, makeCall } from "./call.js";
+import { type Call, end, endEarlier, makeCall } from "./call.js";
 import { Entrance } from "./entrance.js";
 import type { InstanceHost } from "./instance-host.js";
 import { kindOf } from "./kinds.js";
@@ -305,7 +305,7 @@ export class Instance<K extends Kind = Kind> {
 
   /** A test's clock has moved: waits end so much earlier. */
   clockMoved(ms: number): void {
-    for (const call of [...this.#parked, ...this.#underWay]) if (call.waitUntil > 0) call.waitUntil -= ms;
+    for (const call of [...this.#parked, ...this.#underWay]) endEarlier(call, ms);
     this.#parked.endOverdue();
     void this.#resident?.look();
   }

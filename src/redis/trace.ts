@@ -75,11 +75,14 @@ export class Trace {
       }
     });
     if (this.#followers.size === 0) return;
-    const say = (): Promise<unknown> =>
-      Promise.allSettled([
+    const say = (): Promise<unknown> => {
+      // This process need not hear it from itself.
+      this.isFollowed();
+      return Promise.allSettled([
         this.#client.call("SET", redisNames.followed(this.#prefix), 1, "PX", TELL_MS),
         this.#client.call("PUBLISH", redisNames.control(this.#prefix), "trace"),
       ]);
+    };
     clearInterval(this.#saying);
     this.#saying = setInterval(() => void say(), SAY_MS);
     this.#saying.unref?.();
