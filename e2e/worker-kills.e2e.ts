@@ -55,7 +55,7 @@ test(
         const where = line.split(" ")[0] as Place;
         if (!PLACES.includes(where) || child.killed) return;
         const killed = kills.begun + kills.effect + kills.stepped;
-        if (killed >= KILLS || random() < 0.5) return;
+        if (killed >= KILLS || !random.chance(0.5)) return;
         kills[where]++;
         child.kill("SIGKILL");
         start();
