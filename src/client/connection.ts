@@ -262,14 +262,15 @@ export class Connection {
     this.#epoch = epoch;
     // In this very thread, with no lock to show for it.
     if (this.#dialer!.mode === "single-tab") return;
-    navigator.locks
-      ?.request(names.hubLock(this.#options.space, hubId), { signal: watch.signal }, () => {
-        if (this.#watch !== watch) return;
-        this.reconnect(this.#dialer!.mode === "shared-worker" ? GRAVE_MS : 0);
-      })
-      .catch(() => {
-        // Aborted: we look at another hub, or at none.
-      });
+    const onEnd = (): void => {
+      if (this.#watch !== watch) return;
+      this.reconnect(this.#dialer!.mode === "shared-worker" ? GRAVE_MS : 0);
+    };
+    const ended = this.#dialer!.hubHereEnded?.();
+    if (ended) return void ended.then(onEnd);
+    navigator.locks?.request(names.hubLock(this.#options.space, hubId), { signal: watch.signal }, onEnd).catch(() => {
+      // Aborted: we look at another hub, or at none.
+    });
   }
 
   /** Looks whether the hub is still there; if not, connects again, to this generation or a later one. */

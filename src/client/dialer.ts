@@ -21,6 +21,8 @@ export interface Dialer {
   readonly own?: true;
   /** What should be known about where the hub runs; shown once, and cleared. */
   remark?: string | undefined;
+  /** Resolves when the hub beside this tab ended, whose lock this tab's dialer waits for; undefined when there is none. */
+  hubHereEnded?(): Promise<unknown> | undefined;
   /**
    * So many attempts went unanswered, one after the other. Instead of a worker of the next generation; and such a way is
    * closed by nothing but `WayClosed`.

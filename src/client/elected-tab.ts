@@ -21,6 +21,8 @@ import type { Dialer } from "./dialer.js";
 const START_EVERY_MS = 200;
 /** How long an owner may take to show itself. */
 const ANSWER_WITHIN_MS = 500;
+/** A hub that hangs keeps its lock. */
+const PREDECESSOR_ENDS_WITHIN_MS = 100;
 /** How often in a row a hub may leave a hello unanswered before it is taken for hung. */
 const ATTEMPTS_TO_START = 3;
 
@@ -59,6 +61,7 @@ class ElectedTab implements Dialer {
   #watch: AbortController | undefined;
   /** Links that do not know yet whom to reach. */
   #seeking: ((reach: () => HubLink) => void)[] = [];
+  #sought = (): void => {};
 
   constructor(options: ElectedTabOptions) {
     this.#options = options;
@@ -75,6 +78,7 @@ class ElectedTab implements Dialer {
         this.#heard = true;
         this.#ownership.heard();
       }
+      if ("ask" in message) this.#ownership.asked(message.rank);
       if ("ask" in message && this.#hosted && !this.#watch) this.#control.say({ starting: true });
       if (!("owner" in message)) return;
       if (this.#hosted) this.#watchOver(this.#hosted, message.owner.hubId);
@@ -90,10 +94,17 @@ class ElectedTab implements Dialer {
     }
     const reached = new Promise<() => HubLink>((resolve) => {
       if (this.#hosted) resolve(this.#hosted.connect);
-      else this.#seeking.push(resolve);
+      else {
+        this.#seeking.push(resolve);
+        this.#sought();
+      }
     }).then((reach) => reach());
     if (!this.#hosted && !this.#asleep) this.#ownership.ask();
     return { link: lazyLink(reached), failed: this.#unfit ? unfit(this.#unfit) : new Promise(() => {}) };
+  }
+
+  hubHereEnded(): Promise<unknown> | undefined {
+    return this.#hosted?.ended;
   }
 
   stuck(attempts: number): void {
@@ -113,8 +124,10 @@ class ElectedTab implements Dialer {
   async #live(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
-      const owned = await this.#ownership.take();
-      if (owned) {
+      const ownership = this.#ownership;
+      const owned = await ownership.take();
+      if (owned) await this.#predecessorEnded();
+      if (owned && !signal.aborted && !this.#asleep && ownership === this.#ownership) {
         const soonest = performance.now() + START_EVERY_MS;
         const hosted = (this.#hosted = this.#options.host(this.#name));
         this.#found(hosted.connect);
@@ -126,6 +139,16 @@ class ElectedTab implements Dialer {
       }
       if (this.#asleep) await new Promise<void>((wake) => (this.#asleep!.wake = wake));
     }
+  }
+
+  /**
+   * This tab looks for a hub, so the last one's lock fell. A page that went into the back/forward cache has its worker's
+   * locks for some milliseconds more, and a hub that starts looks at the locks: Chromium then throws that page out.
+   */
+  async #predecessorEnded(): Promise<void> {
+    if (this.#seeking.length > 0) return;
+    const sought = new Promise<void>((resolve) => (this.#sought = resolve));
+    await Promise.race([sought, new Promise((resolve) => setTimeout(resolve, PREDECESSOR_ENDS_WITHIN_MS))]);
   }
 
   /** Whether this tab is in touch with its hub or not: nobody else starts another. */
@@ -144,6 +167,7 @@ class ElectedTab implements Dialer {
   #letGo(): void {
     const hosted = this.#hosted;
     this.#hosted = undefined;
+    // First: a wait that is given up after the hub's end is granted, and a page that falls asleep keeps what it got.
     this.#watch?.abort();
     this.#watch = undefined;
     hosted?.end();

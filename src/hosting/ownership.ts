@@ -8,7 +8,7 @@
  * The lock gives liveness: who waits for it waits as long as the owner shows signs of life. The fence in every
  * transaction (store/indexeddb.ts) gives safety: stealing from one that was only frozen does no harm.
  */
-import { type Candidate, names, parseCandidateLock } from "../protocol/names.js";
+import { type Candidate, type Rank, names, parseCandidateLock } from "../protocol/names.js";
 import type { ControlChannel } from "./control.js";
 import { holdLock } from "./hold-lock.js";
 import { outranks } from "./rank.js";
@@ -38,6 +38,8 @@ export interface Claim {
   ask(): void;
   /** The owner said something. */
   heard(): void;
+  /** Somebody else asked who owns the space. `rank`: of one that would like to. */
+  asked(rank: Rank | undefined): void;
 }
 
 /** The claim of a hub whose tab holds the owner lock: it owns from its first moment, once. */
@@ -53,6 +55,7 @@ export function granted(end: (unfit?: Error) => void): Claim {
     letGo: end,
     ask() {},
     heard() {},
+    asked() {},
   };
 }
 
@@ -73,6 +76,8 @@ export class Ownership implements Claim {
   /** Ends the wait, and lets go of what is owned. */
   #ending = new AbortController();
   #heard: () => unknown = () => {};
+  /** Somebody who should rather own this space may be in the queue for it. */
+  #outranked = false;
   #steal = (): void => {};
 
   constructor(options: OwnershipOptions) {
@@ -81,6 +86,10 @@ export class Ownership implements Claim {
 
   heard(): void {
     this.#heard();
+  }
+
+  asked(rank: Rank | undefined): void {
+    if (rank && outranks(rank, this.#options.candidate)) this.#outranked = true;
   }
 
   ask(): void {
@@ -99,7 +108,9 @@ export class Ownership implements Claim {
       if (lock === undefined) return undefined;
       if (signal.aborted) lock.release();
       else signal.addEventListener("abort", lock.release);
-      const better = await this.#betterWaits();
+      // Who looks at the locks while a page in the back/forward cache holds one makes Chromium throw that page out; and
+      // the one before us may have fallen asleep a moment ago.
+      const better = this.#outranked && (await this.#betterWaits());
       if (signal.aborted) return undefined;
       if (!better) return lock;
       lock.release();
@@ -140,6 +151,8 @@ export class Ownership implements Claim {
     // Asked no more; and if the owner was silent, waited for no more.
     queued.abort();
     if (lock || signal.aborted) return lock || undefined;
+    // Who waited before us was not heard.
+    this.#outranked = true;
     return this.#request({ steal: true });
   }
 
@@ -184,10 +197,11 @@ export class Ownership implements Claim {
     const { space, candidate } = this.#options;
     const { held = [], pending = [] } = await navigator.locks.query();
     const queued = new Set(pending.filter(({ name }) => name === names.ownerLock(space)).map((lock) => lock.clientId));
-    return held.some(({ name, clientId }) => {
+    this.#outranked = held.some(({ name, clientId }) => {
       const other = parseCandidateLock(space, name ?? "");
       return other !== undefined && queued.has(clientId) && outranks(other, candidate);
     });
+    return this.#outranked;
   }
 }
 

@@ -53,6 +53,7 @@ export class Hub implements HubFacade {
   readonly #id = randomText(16);
   readonly #control: ControlChannel | undefined;
   readonly #claim: Claim;
+  readonly #hosted: boolean;
   /** The liveness lock is held: before that no tab may look for it. */
   #alive!: Promise<void>;
   /** Tabs on ports of this worker: as long as there is one, it is not frozen. */
@@ -80,6 +81,7 @@ export class Hub implements HubFacade {
     this.#liveness = createLiveness(space, (tab) => this.#left(tab));
     this.#wake();
     this.#control = alone ? undefined : joinControl(space, (message) => this.#hear(message));
+    this.#hosted = claim !== undefined;
     this.#claim =
       claim ?? new Ownership({ space, candidate: { ...RANK, id: this.#id }, control: this.#control!, watches: true });
     void this.#live();
@@ -237,10 +239,13 @@ export class Hub implements HubFacade {
     this.#arrived();
   }
 
-  /** With the last tab everything goes, in this very turn: if that tab sleeps, this worker is about to freeze. */
+  /**
+   * With the last tab everything goes, in this very turn: if that tab sleeps, this worker is about to freeze. Not of a
+   * hub that its tab hosts, and ends.
+   */
   #left(tab: string): void {
     this.#liveness.unwatch(tab);
-    if (this.#tabs.delete(tab) && this.#tabs.size === 0) this.#sleep();
+    if (this.#tabs.delete(tab) && this.#tabs.size === 0 && !this.#hosted) this.#sleep();
   }
 
   #wake(): void {
@@ -349,7 +354,7 @@ export class Hub implements HubFacade {
 
   #hear(message: Control): void {
     if ("ask" in message) {
-      if (!this.#reign) return;
+      if (!this.#reign) return this.#claim.asked(message.rank);
       this.#announce();
       if (message.rank && outranks(message.rank, RANK)) void this.#handOver(this.#reign);
     } else if ("owner" in message && !this.#reign) {

@@ -20,7 +20,7 @@ beforeEach(() => {
   vi.stubGlobal("navigator", { locks: { request: () => new Promise(() => {}), query: () => held } });
   const owned = { stolen: new Promise<never>(() => {}) };
   const takes = [Promise.resolve(owned), new Promise<never>(() => {})];
-  const claimed = { take: () => takes.shift()!, letGo() {}, ask() {}, heard() {} };
+  const claimed = { take: () => takes.shift()!, letGo() {}, ask() {}, heard() {}, asked() {} };
   hub = new Hub({ space: "test", alone: true, claim: claimed });
 });
 afterEach(() => {
