@@ -1,14 +1,7 @@
 /** On a Redis server, for many processes; the API is the browser's. */
 import type { Backend } from "./client/backend.js";
 import { createFlavour } from "./client/flavour.js";
-import { createEphemeralFactory } from "./client/ephemeral.js";
-import { createJobFactory } from "./client/job.js";
-import { createMutexFactory } from "./client/mutex.js";
-import { createQueueFactory } from "./client/queue.js";
-import { createRatelimitFactory } from "./client/ratelimit.js";
-import { createRegistryFactory } from "./client/registry.js";
-import { createSchedulerFactory } from "./client/scheduler.js";
-import { createTopicFactory } from "./client/topic.js";
+import * as create from "./client/factories.js";
 import { type RedisBackendOptions, createRedisBackend } from "./redis/backend.js";
 
 const flavour = /*#__PURE__*/ createFlavour(() => createRedisBackend());
@@ -24,13 +17,13 @@ const flavour = /*#__PURE__*/ createFlavour(() => createRedisBackend());
  * await backend.close();
  */
 export const connect = (options?: RedisBackendOptions): Backend => flavour.connect(() => createRedisBackend(options));
-export const ratelimit = /*#__PURE__*/ createRatelimitFactory(flavour);
-export const mutex = /*#__PURE__*/ createMutexFactory(flavour);
-export const queue = /*#__PURE__*/ createQueueFactory(flavour);
-export const topic = /*#__PURE__*/ createTopicFactory(flavour);
-export const job = /*#__PURE__*/ createJobFactory(flavour);
-export const scheduler = /*#__PURE__*/ createSchedulerFactory(flavour);
-export const registry = /*#__PURE__*/ createRegistryFactory(flavour);
-export const ephemeral = /*#__PURE__*/ createEphemeralFactory(flavour);
+export const ratelimit = /*#__PURE__*/ create.ratelimit(flavour);
+export const mutex = /*#__PURE__*/ create.mutex(flavour);
+export const queue = /*#__PURE__*/ create.queue(flavour);
+export const topic = /*#__PURE__*/ create.topic(flavour);
+export const job = /*#__PURE__*/ create.job(flavour);
+export const scheduler = /*#__PURE__*/ create.scheduler(flavour);
+export const registry = /*#__PURE__*/ create.registry(flavour);
+export const ephemeral = /*#__PURE__*/ create.ephemeral(flavour);
 export type { RedisBackendOptions } from "./redis/backend.js";
 export * from "./client/api.js";

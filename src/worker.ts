@@ -9,14 +9,7 @@
  * // app.ts
  * connect({ worker: ({ name }) => new SharedWorker(new URL("./hub.ts", import.meta.url), { type: "module", name }) });
  */
-import { createEphemeralFactory } from "./client/ephemeral.js";
-import { createJobFactory } from "./client/job.js";
-import { createMutexFactory } from "./client/mutex.js";
-import { createQueueFactory } from "./client/queue.js";
-import { createRatelimitFactory } from "./client/ratelimit.js";
-import { createRegistryFactory } from "./client/registry.js";
-import { createSchedulerFactory } from "./client/scheduler.js";
-import { createTopicFactory } from "./client/topic.js";
+import * as create from "./client/factories.js";
 import { createFlavour } from "./client/flavour.js";
 import { createHubBackend } from "./client/hub-backend.js";
 import { ownHosting } from "./client/own-hub.js";
@@ -25,12 +18,12 @@ import { startHubHere } from "./worker/main.js";
 const started = startHubHere();
 const flavour = createFlavour(() => createHubBackend({ space: started?.space ?? "default" }, ownHosting(started?.hub)));
 
-export const ratelimit = createRatelimitFactory(flavour);
-export const mutex = createMutexFactory(flavour);
-export const queue = createQueueFactory(flavour);
-export const topic = createTopicFactory(flavour);
-export const job = createJobFactory(flavour);
-export const scheduler = createSchedulerFactory(flavour);
-export const registry = createRegistryFactory(flavour);
-export const ephemeral = createEphemeralFactory(flavour);
+export const ratelimit = create.ratelimit(flavour);
+export const mutex = create.mutex(flavour);
+export const queue = create.queue(flavour);
+export const topic = create.topic(flavour);
+export const job = create.job(flavour);
+export const scheduler = create.scheduler(flavour);
+export const registry = create.registry(flavour);
+export const ephemeral = create.ephemeral(flavour);
 export * from "./client/api.js";

@@ -58,14 +58,20 @@ export async function gatherFacts(place: Place): Promise<Facts> {
       return null;
     }
   };
+  /** What clients of a cluster ask each of its nodes. */
+  const askCluster = (part: string): Promise<unknown> =>
+    connection.call("CLUSTER", part).catch(({ message }: Error) => {
+      if (DENIED.test(message)) denied.add(`CLUSTER ${part}`);
+    });
   const scripts = await tryScripts(masters as Redis[], asked as Redis, scratch, denied);
   for (const command of PLAIN) await ask(command, scratch, ...(ARGUMENTS[command] ?? []));
   await ask("DEL", scratch);
   const pubsub = await tryPubSub(connection, asked as Redis, `${prefix}:{doctor}`, denied);
+  if (place.cluster) await askCluster("SLOTS");
   return {
     prefix,
     nodes,
-    cluster: place.cluster ? fieldsOf(await connection.call("CLUSTER", "INFO").catch(() => "")) : undefined,
+    cluster: place.cluster ? fieldsOf(await askCluster("INFO")) : undefined,
     user: await connection.call("ACL", "WHOAMI").then(String, () => undefined),
     scripts,
     pubsub,
@@ -77,8 +83,8 @@ export async function gatherFacts(place: Place): Promise<Facts> {
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = { HSET: ["f", "v"], HMGET: ["f"], HDEL: ["f"] };
 
 async function nodeFacts(node: Redis): Promise<NodeFacts> {
-  const info = await readInfo(node as never);
-  const settings = await readConfig(node as never, ["maxmemory-policy", "appendfsync", "save"]);
+  const info = await readInfo(node);
+  const settings = await readConfig(node, ["maxmemory-policy", "appendfsync", "save"]);
   const before = Date.now();
   const time = (await node.call("TIME").catch(() => undefined)) as [string, string] | undefined;
   const after = Date.now();

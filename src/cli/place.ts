@@ -1,7 +1,8 @@
-import { type Cluster, type Redis, checkedTarget, defaultTarget } from "../redis/client.js";
+import type { Cluster, Redis } from "../redis/client.js";
 import { clusterAt, connectOnce } from "../redis/connect-once.js";
 import { checkedPrefix } from "../redis/keys.js";
 import { readInfo } from "../redis/server-info.js";
+import { checkedTarget, defaultTarget } from "../redis/target.js";
 import { Trouble, noServer } from "./trouble.js";
 
 /** Which server, and which of its keys. */
@@ -31,7 +32,7 @@ export async function findPlace({ redis, prefix }: PlaceOptions): Promise<Place>
   const connection = await connectOnce(url).catch((error: unknown) => {
     throw noServer(where, error);
   });
-  const info = await readInfo(connection as never);
+  const info = await readInfo(connection);
   const cluster = info["cluster_enabled"] === "1" ? await clusterAt(url) : undefined;
   return { where, prefix, connection, info, target: cluster ?? url, cluster };
 }

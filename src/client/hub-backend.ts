@@ -8,6 +8,7 @@ import { Calls, type NewCall } from "./calls.js";
 import { Connection } from "./connection.js";
 import type { Hosting, HostingMode } from "./dialer.js";
 import { Feed } from "./feed.js";
+import { isolated } from "./isolated.js";
 import { integer } from "./ranges.js";
 
 export interface HubOptions {
@@ -333,15 +334,6 @@ function statusOf({ epoch, state, durable, problem, tabs }: HubStatus): Partial<
 async function askToPersist(): Promise<boolean> {
   // In some places there is nothing to ask, in others (opaque origins) asking fails.
   return (await navigator.storage?.persist?.().catch(() => false)) ?? false;
-}
-
-/** What a listener of the app throws is the app's; it must not look like a failed connection. */
-function isolated(run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    reportError(error);
-  }
 }
 
 function openCall(ref: number, spec: InstanceSpec): NewCall {

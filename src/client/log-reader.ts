@@ -4,7 +4,7 @@ import type { Maybe } from "./backend.js";
 import type { Handle } from "./handle.js";
 import { LogFeed, type LogSource } from "./log-feed.js";
 import { delay } from "./ranges.js";
-import { anySignal } from "./signals.js";
+import { anySignal, onAbort } from "./signals.js";
 import { createStream } from "./stream.js";
 
 const DEFAULT_WAIT_MS = 30_000;
@@ -112,10 +112,9 @@ class Waiters<Item> {
     const left = this.#left.shift();
     if (left !== undefined) return Promise.resolve(left);
     return new Promise((resolve, reject) => {
-      const abort = (): void => leave(() => resolve(null));
       const leave = (then: () => void): void => {
         this.#waiting.delete(waiting);
-        signal?.removeEventListener("abort", abort);
+        release?.();
         then();
         if (this.#waiting.size === 0) this.#interrupt.abort();
       };
@@ -124,7 +123,7 @@ class Waiters<Item> {
         settle: (item) => leave(() => resolve(item)),
         fail: (error) => leave(() => reject(error as Error)),
       };
-      signal?.addEventListener("abort", abort, { once: true });
+      const release = signal && onAbort(signal, () => leave(() => resolve(null)));
       this.#waiting.add(waiting);
       // Whoever takes now may wait for longer than this one, or ask the log before this one's own writes.
       this.#interrupt.abort();

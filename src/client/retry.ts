@@ -1,6 +1,6 @@
 import { AbortError } from "../protocol/errors.js";
 import { integer } from "./ranges.js";
-import { sleep } from "./signals.js";
+import { onAbort, sleep } from "./signals.js";
 
 export interface RetryOptions {
   /** Calls at most, the first included; `Infinity` is allowed. Default 8. */
@@ -149,14 +149,13 @@ function definedOnly<T extends object>(options: T): T {
 
 async function abortable<T>(run: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return run();
-  let stop!: () => void;
+  let release!: () => void;
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(new AbortError(signal.reason));
-    signal.addEventListener("abort", stop, { once: true });
+    release = onAbort(signal, () => reject(new AbortError(signal.reason)));
   });
   try {
     return await Promise.race([run(), aborted]);
   } finally {
-    signal.removeEventListener("abort", stop);
+    release();
   }
 }

@@ -23,7 +23,7 @@ const listening = /*#__PURE__*/ new WeakMap<AbortSignal, Listening>();
 
 /**
  * Runs something when the signal aborts; returns how to let go of it. However many do so, the signal has one listener:
- * the calls of a handle share the handle's, and Node would warn of a leak at the eleventh.
+ * apps give one signal to many calls, and Node would warn of a leak at the eleventh.
  */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
   let all = listening.get(signal);
@@ -37,7 +37,7 @@ export function onAbort(signal: AbortSignal, run: () => void): () => void {
 
 function listenTo(signal: AbortSignal): Listening {
   const runs = new Set<() => void>();
-  const runAll = (): void => [...runs].forEach((run) => run());
+  const runAll = (): void => runs.forEach((run) => run());
   signal.addEventListener("abort", runAll, { once: true });
   const stop = (): void => {
     listening.delete(signal);
@@ -83,12 +83,19 @@ export function setLongTimeout(run: () => void, ms: number, { keepAlive = true }
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
-    const stop = setLongTimeout(done, ms);
-    function done(): void {
+    const done = (): void => {
       stop();
-      signal?.removeEventListener("abort", done);
+      release?.();
       resolve();
-    }
-    signal?.addEventListener("abort", done, { once: true });
+    };
+    const stop = setLongTimeout(done, ms);
+    const release = signal && onAbort(signal, done);
   });
+}
+
+/** Waits for it, but no longer than this. */
+export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  let stop!: () => void;
+  const over = new Promise<void>((resolve) => (stop = setLongTimeout(resolve, ms)));
+  await Promise.race([work, over]).finally(stop);
 }

@@ -4,11 +4,13 @@ import type {
   ScheduleInfo,
   ScheduleItem,
   SchedulerConfig,
-  SchedulerMetrics,
+  SchedulerCounts,
 } from "../protocol/commands.js";
 import type { Json } from "../protocol/json.js";
 import { instanceKey } from "../protocol/names.js";
+import { NO_COUNTS, scheduleInfo } from "../protocol/scheduler.js";
 import { type Timetable, timetable } from "../cron/cron.js";
+import type { Hold } from "../cron/slot-rules.js";
 import { DueHeap } from "./due-heap.js";
 import { Line } from "./line.js";
 import type { StoredRows, Table } from "./primitive.js";
@@ -32,17 +34,6 @@ export interface Progress {
   readonly paused: boolean;
 }
 
-/** Why the slot that is next does not run though its time came. Holds for that slot only. */
-export interface Hold {
-  readonly slot: number;
-  /** A handler is missing; the job refused it; one tick's portion of backlog is used up; its zone is unknown here. */
-  readonly why: "unserved" | "refused" | "portion" | "broken";
-  readonly untilAt: number;
-  /** Submits that were refused in this pass, and passes before it. */
-  readonly tries: number;
-  readonly passes: number;
-}
-
 export interface Schedule {
   readonly id: string;
   definition: Definition;
@@ -59,7 +50,7 @@ export interface Marks {
   readonly serial: number;
 }
 
-export interface Counters extends Omit<SchedulerMetrics, "isLeader" | "leaderEpoch"> {
+export interface Counters extends Readonly<SchedulerCounts> {
   /** Until when nothing more is submitted: a tick submitted all that it may. */
   readonly restsUntil: number;
 }
@@ -83,20 +74,7 @@ export interface SchedulerState {
 
 const NO_MARKS: Marks = { epoch: 0, serial: 0 };
 
-const NO_COUNTS: Counters = {
-  leaderChanges: 0,
-  dispatchSubmitted: 0,
-  dispatchFailed: 0,
-  dispatchRetried: 0,
-  dispatchSkipped: 0,
-  dispatchDlq: 0,
-  triggerSubmitted: 0,
-  triggerFailed: 0,
-  triggerRejected: 0,
-  tickErrors: 0,
-  lastTickAt: null,
-  restsUntil: 0,
-};
+const NO_COUNTERS: Counters = { ...NO_COUNTS, restsUntil: 0 };
 
 export function createState(config: SchedulerConfig, seed: string, name: InstanceName): SchedulerState {
   const state: SchedulerState = {
@@ -107,7 +85,7 @@ export function createState(config: SchedulerConfig, seed: string, name: Instanc
     due: new DueHeap((schedule, at) => state.schedules.get(schedule.id) === schedule && wakeAt(schedule) === at),
     started: new Map(),
     marks: NO_MARKS,
-    counters: NO_COUNTS,
+    counters: NO_COUNTERS,
     dead: new Line((dead) => dead.n),
   };
   return state;
@@ -128,22 +106,7 @@ export function jobKeyOf({ definition }: Schedule): string {
 }
 
 export function infoOf({ id, definition, progress }: Schedule): ScheduleInfo {
-  const { cron, tz, misfire, maxCatchUpRuns, overlap, job, createdAt, updatedAt } = definition;
-  const { nextRunAt, lastRunAt, paused } = progress!;
-  return {
-    id,
-    cron,
-    tz,
-    misfire,
-    maxCatchUpRuns,
-    overlap,
-    jobId: job.name.id,
-    nextRunAt,
-    lastRunAt,
-    paused,
-    createdAt,
-    updatedAt,
-  };
+  return scheduleInfo(id, definition, { ...definition, ...progress! });
 }
 
 /** Notes when the schedule is due, anew after it was taken from `due`. */
@@ -230,7 +193,7 @@ export const counters: Table<SchedulerState, "counters", Counters> = {
   key: (only) => only,
   get: (state) => state.counters,
   set(state, _, value) {
-    state.counters = value ?? NO_COUNTS;
+    state.counters = value ?? NO_COUNTERS;
   },
   encode: () => null,
 };

@@ -8,7 +8,8 @@ import type {
   Port,
 } from "../client/backend.js";
 import { randomText } from "../protocol/ids.js";
-import { setLongTimeout } from "../client/signals.js";
+import { isolated } from "../client/isolated.js";
+import { onAbort, setLongTimeout } from "../client/signals.js";
 import type { Store } from "../client/store.js";
 import type { Call, Outcome } from "../engine/call.js";
 import type { Instance } from "../engine/instance.js";
@@ -143,16 +144,7 @@ class MemoryBackend implements Backend {
   }
 
   #tellStatus(): void {
-    for (const listener of this.#statusListeners) {
-      try {
-        listener(this.status);
-      } catch (error) {
-        // The app's, not the call's under which it happened: uncaught, as from an event listener.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    for (const listener of this.#statusListeners) isolated(() => listener(this.status));
   }
 
   #now(): number {
@@ -201,11 +193,11 @@ class MemoryBackend implements Backend {
         reject(new AbortError(signal!.reason));
       };
       call.answer = (outcome) => {
-        signal?.removeEventListener("abort", abort);
+        release?.();
         if (outcome.ok) resolve(outcome.value);
         else reject(outcome.error as Error);
       };
-      signal?.addEventListener("abort", abort, { once: true });
+      const release = signal && onAbort(signal, abort);
     });
   }
 

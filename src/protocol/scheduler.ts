@@ -61,12 +61,27 @@ export interface ScheduleInfo {
   updatedAt: number;
 }
 
-export interface SchedulerMetrics {
+/** What is told of a schedule. */
+export function scheduleInfo(
+  id: string,
+  { cron, tz, misfire, maxCatchUpRuns, overlap, job }: Omit<ScheduleItem, "scheduleId">,
+  progress: Pick<ScheduleInfo, "nextRunAt" | "lastRunAt" | "paused" | "createdAt" | "updatedAt">,
+): ScheduleInfo {
+  const { nextRunAt, lastRunAt, paused, createdAt, updatedAt } = progress;
+  const times = { nextRunAt, lastRunAt, paused, createdAt, updatedAt };
+  return { id, cron, tz, misfire, maxCatchUpRuns, overlap, jobId: job.name.id, ...times };
+}
+
+export interface SchedulerMetrics extends SchedulerCounts {
   /** This handle has started, and its tab's hub, or its process, runs the schedules. */
   isLeader: boolean;
   /** Grows with every hub, or process, that runs the schedules. */
   leaderEpoch: number;
-  /** How often this hub, or process, began and ceased to run them. All counts are of it. */
+}
+
+/** Of one hub, or process. */
+export interface SchedulerCounts {
+  /** How often it began and ceased to run the schedules. */
   leaderChanges: number;
   dispatchSubmitted: number;
   dispatchFailed: number;
@@ -80,6 +95,20 @@ export interface SchedulerMetrics {
   /** When schedules were last looked at because one was due; null: not yet. */
   lastTickAt: number | null;
 }
+
+export const NO_COUNTS: Readonly<SchedulerCounts> = {
+  leaderChanges: 0,
+  dispatchSubmitted: 0,
+  dispatchFailed: 0,
+  dispatchRetried: 0,
+  dispatchSkipped: 0,
+  dispatchDlq: 0,
+  triggerSubmitted: 0,
+  triggerFailed: 0,
+  triggerRejected: 0,
+  tickErrors: 0,
+  lastTickAt: null,
+};
 
 /** A slot that was given up, or is about to be. */
 export interface DispatchFailure {

@@ -1,11 +1,13 @@
 import type { Backend, BackendStatus, FeedListener, InstanceSpec, Port } from "../client/backend.js";
+import { isolated } from "../client/isolated.js";
+import { atMost } from "../client/signals.js";
 import type { Configs, InstanceInfo, InstanceName, Kind, TraceEntry } from "../protocol/commands.js";
 import { AbortError, TabloomError, closedError } from "../protocol/errors.js";
 import { randomText } from "../protocol/ids.js";
 import type { Json } from "../protocol/json.js";
 import { instanceKey, parseInstanceKey } from "../protocol/names.js";
 import { Calls } from "./calls.js";
-import { type Cluster, Client, type Redis, type RedisTarget, checkedTarget, defaultTarget } from "./client.js";
+import { type Cluster, Client, type Redis, type RedisTarget } from "./client.js";
 import { failureOf, offline } from "./failures.js";
 import { Instance } from "./instance.js";
 import type { InstanceHost } from "./instance-host.js";
@@ -14,6 +16,7 @@ import { scriptNames } from "./kinds.js";
 import type { Argument, Raw } from "./script.js";
 import { Scripts } from "./scripts.js";
 import { readServer } from "./server-info.js";
+import { checkedTarget, defaultTarget } from "./target.js";
 import { Trace } from "./trace.js";
 
 export interface RedisBackendOptions {
@@ -53,7 +56,7 @@ export function createRedisBackend(options: RedisBackendOptions = {}): Backend {
 }
 
 class RedisBackend implements Backend, InstanceHost {
-  readonly status: BackendStatus;
+  status: BackendStatus;
   readonly owner = randomText(16);
   readonly prefix: string;
   readonly client: Client;
@@ -75,7 +78,7 @@ class RedisBackend implements Backend, InstanceHost {
     this.#testClock = testClock;
     this.client = new Client(checkedTarget(redis ?? defaultTarget()), subscriber, {
       ready: () => void this.#ready(),
-      lost: () => this.#setStatus({ connected: false, state: this.#begun ? "connecting" : this.status.state }),
+      lost: (why) => this.#setStatus({ connected: false, state: "connecting", problem: why?.message }),
       subscribed: () => {
         for (const instance of this.#byKey.values()) instance.resync();
       },
@@ -147,7 +150,7 @@ class RedisBackend implements Backend, InstanceHost {
       await this.#scripts.load();
       if (this.closed) return;
       const { runId, durable, persistence } = await readServer(this.client);
-      this.#setStatus({ connected: true, state: "ready", epoch: runId, durable, persistence });
+      this.#setStatus({ connected: true, state: "ready", problem: undefined, epoch: runId, durable, persistence });
       for (const instance of this.#byKey.values()) instance.reconnected();
       this.calls.resume();
     } catch (error) {
@@ -160,18 +163,10 @@ class RedisBackend implements Backend, InstanceHost {
   }
 
   #setStatus(change: Partial<BackendStatus>): void {
-    if (this.closed) return;
-    Object.assign(this.status, change);
-    for (const listener of this.#statusListeners) {
-      try {
-        listener(this.status);
-      } catch (error) {
-        // The app's, not ours: uncaught, as from an event listener.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    const next = { ...this.status, ...change };
+    if (this.closed || JSON.stringify(next) === JSON.stringify(this.status)) return;
+    this.status = next;
+    for (const listener of this.#statusListeners) isolated(() => listener(next));
   }
 
   // --- Instances ----------------------------------------------------------------------------------------------------
@@ -338,18 +333,13 @@ class RedisBackend implements Backend, InstanceHost {
     if (this.#begun && this.client.ready) {
       const leaving = instances.map((instance) => instance.leave(new AbortError(error)));
       // Nobody is kept from leaving by a server that does not answer.
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const enough = new Promise((resolve) => (timer = setTimeout(resolve, LEAVE_MS)));
-      await Promise.race([Promise.allSettled(leaving), enough]);
-      clearTimeout(timer);
+      await atMost(LEAVE_MS, Promise.allSettled(leaving));
     }
-    this.status.state = "closed";
-    this.status.connected = false;
+    this.#setStatus({ state: "closed", connected: false });
     this.calls.close(error);
     for (const instance of instances) instance.close(error);
     this.#trace.close();
     this.client.close();
-    for (const listener of this.#statusListeners) listener(this.status);
   }
 }
 

@@ -26,6 +26,8 @@ export interface Call {
   abandoned: boolean;
   /** Sent, and not answered. */
   sent: boolean;
+  /** Its reply was lost once: it may have run. */
+  mayHaveRun: boolean;
   /** What it waits for (`Script.lane`). */
   readonly lane: string | undefined;
   /** Something came for it while its answer was on the way. */
@@ -68,6 +70,7 @@ export function makeCall(
     ...settle,
     abandoned: false,
     sent: false,
+    mayHaveRun: false,
     lane: waitUntil > 0 ? script.lane?.(body) : undefined,
     woken: false,
     notPlain: false,

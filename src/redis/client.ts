@@ -1,7 +1,7 @@
 import type * as Ioredis from "ioredis";
 import type { Cluster, ClusterOptions, Redis, RedisOptions } from "ioredis";
 import { TabloomError } from "../protocol/errors.js";
-import { NotSent } from "./failures.js";
+import { NotSent, unauthorized } from "./failures.js";
 import type { Argument, Raw } from "./script.js";
 
 export type { Cluster, Redis, RedisOptions } from "ioredis";
@@ -22,7 +22,8 @@ export async function loadIoredis(): Promise<Library> {
 
 export interface ClientEvents {
   ready(): void;
-  lost(error: Error | undefined): void;
+  /** `why`: as far as it is known. */
+  lost(why: Error | undefined): void;
   /** The subscriber is connected (again); what was published before is missed. */
   subscribed(): void;
 }
@@ -63,9 +64,9 @@ const OWN = {
  */
 export class Client {
   readonly #target: RedisTarget;
-  /** Both are there once ioredis is loaded. */
+  /** There once ioredis is loaded. */
   #commands!: Redis | Cluster;
-  #subscriber!: Redis;
+  #subscriber: Redis | undefined;
   readonly #givenSubscriber: Redis | Cluster | undefined;
   readonly #events: ClientEvents;
   readonly #channels = new Map<string, Hearer>();
@@ -74,9 +75,11 @@ export class Client {
   readonly #waiting: (() => void)[] = [];
   #ping: ReturnType<typeof setInterval> | undefined;
   #lastError: Error | undefined;
-  /** No attempt will succeed. */
+  /** Why no call can succeed, until an attempt to connect does. */
   unusable: Error | undefined;
   #subscriberReady = false;
+  /** Takes what listens to the subscriber from it. */
+  #stopHearing: (() => void) | undefined;
   #leaving = false;
   #closed = false;
 
@@ -112,11 +115,11 @@ export class Client {
     this.#commands = connectionTo(library, this.#target, { reconnectOnError });
     this.#watchCommands();
     if (isCluster(this.#commands)) this.#watchNodes(this.#commands);
-    this.#commands.connect().catch(this.#tried);
+    this.#commands.connect().catch((error: Error) => (this.#lastError ??= error));
     this.#openSubscriber(library);
     // A subscription that is only listened to would not notice that its server is gone.
     this.#ping = setInterval(() => {
-      if (this.#subscriberReady) this.#subscriber.ping().catch(() => {});
+      if (this.#subscriberReady) this.#subscriber?.ping().catch(() => {});
     }, PING_MS);
     this.#ping.unref?.();
   }
@@ -155,31 +158,29 @@ export class Client {
   /** Resolves when messages of the channel arrive from now on. One hearer per channel. */
   async subscribe(channel: string, hear: Hearer): Promise<void> {
     this.#channels.set(channel, hear);
-    await this.#subscribed(() => this.#subscriber.subscribe(channel));
+    await this.#subscribed((subscriber) => subscriber.subscribe(channel));
   }
 
   async subscribePattern(pattern: string, hear: Hearer): Promise<void> {
     this.#patterns.set(pattern, hear);
-    await this.#subscribed(() => this.#subscriber.psubscribe(pattern));
+    await this.#subscribed((subscriber) => subscriber.psubscribe(pattern));
   }
 
   unsubscribe(name: string): void {
     const known = this.#channels.delete(name);
     const pattern = this.#patterns.delete(name);
     if (!this.#subscriberReady) return;
-    if (known) this.#subscriber.unsubscribe(name).catch(() => {});
-    if (pattern) this.#subscriber.punsubscribe(name).catch(() => {});
+    if (known) this.#subscriber?.unsubscribe(name).catch(() => {});
+    if (pattern) this.#subscriber?.punsubscribe(name).catch(() => {});
   }
 
-  async #subscribed(ask: () => Promise<unknown>): Promise<void> {
-    const asked = this.#subscriberReady
-      ? ask().then(
-          () => true,
-          () => false,
-        )
-      : Promise.resolve(false);
-    // A connection that breaks is made anew, with every subscription that there is by then.
-    if (!(await asked)) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async #subscribed(ask: (subscriber: Redis) => Promise<unknown>): Promise<void> {
+    try {
+      if (this.#subscriberReady) return void (await ask(this.#subscriber!));
+    } catch {
+      // A connection that breaks is made anew, with every subscription that there is by then.
+    }
+    if (!this.#closed) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   close(): void {
@@ -187,27 +188,24 @@ export class Client {
     clearInterval(this.#ping);
     if (this.#subscriber === this.#givenSubscriber) {
       for (const name of [...this.#channels.keys(), ...this.#patterns.keys()]) this.unsubscribe(name);
-    } else this.#subscriber.disconnect();
+      this.#stopHearing?.();
+    } else this.#subscriber?.disconnect();
     this.#commands?.disconnect();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #watchCommands(): void {
+    this.#commands.on("connect", () => (this.unusable = undefined));
     this.#commands.on("ready", () => {
       this.#lastError = undefined;
       this.#events.ready();
     });
     this.#commands.on("error", (error: Error) => {
-      this.#lastError = error;
-      // ioredis would go on with database 0.
-      if (error.message.includes("DB index")) this.unusable = new TabloomError("VALIDATION", `Redis: ${error.message}`);
+      this.#lastError = reasonOf(error);
+      this.unusable = refusalOf(this.#lastError);
     });
     this.#commands.on("close", () => this.#events.lost(this.#lastError));
   }
-
-  readonly #tried = (error: Error): void => {
-    this.#lastError = error;
-  };
 
   /**
    * A replica that was our master: its successor is asked for again, once everything that was sent has its answer, so
@@ -235,7 +233,7 @@ export class Client {
     cluster.on("-node", (node: Redis) => {
       away.add(addressOf(node));
       // It may be no part of the cluster any more.
-      const subscriber = this.#subscriber as Redis | undefined;
+      const subscriber = this.#subscriber;
       if (subscriber && subscriber !== this.#givenSubscriber && addressOf(subscriber) === addressOf(node)) {
         subscriber.disconnect();
       }
@@ -272,7 +270,7 @@ export class Client {
       this.#subscriber.once("end", again);
     }
     this.#watchSubscriber(this.#subscriber);
-    if (this.#subscriber.status === "wait") this.#subscriber.connect().catch(this.#tried);
+    if (this.#subscriber.status === "wait") this.#subscriber.connect().catch(() => {});
   }
 
   #watchSubscriber(subscriber: Redis): void {
@@ -300,15 +298,15 @@ export class Client {
         if (!this.#closed && subscriber.status === "ready") setTimeout(subscribed, RECONNECT_MAX_MS);
       });
     };
-    subscriber.on("ready", subscribed);
-    subscriber.on("close", () => {
-      this.#subscriberReady = false;
+    const listeners = Object.entries({
+      ready: subscribed,
+      close: () => (this.#subscriberReady = false),
+      error: () => {},
+      message: (channel: string, text: string) => this.#channels.get(channel)?.(text, channel),
+      pmessage: (pattern: string, channel: string, text: string) => this.#patterns.get(pattern)?.(text, channel),
     });
-    subscriber.on("error", () => {});
-    subscriber.on("message", (channel: string, text: string) => this.#channels.get(channel)?.(text, channel));
-    subscriber.on("pmessage", (pattern: string, channel: string, text: string) =>
-      this.#patterns.get(pattern)?.(text, channel),
-    );
+    for (const [event, listener] of listeners) subscriber.on(event, listener);
+    this.#stopHearing = () => listeners.forEach(([event, listener]) => subscriber.off(event, listener));
     if (subscriber.status === "ready") subscribed();
   }
 }
@@ -370,6 +368,18 @@ function withKnownFates(cluster: Cluster): Cluster {
   return cluster;
 }
 
+/** Of a cluster: what its last node said; of a name that has several addresses: what the first did. */
+function reasonOf(error: Error & { lastNodeError?: Error; errors?: readonly Error[] }): Error {
+  return error.lastNodeError ?? error.errors?.[0] ?? error;
+}
+
+/** What no further attempt gets around. */
+function refusalOf(error: Error): TabloomError | undefined {
+  // ioredis would go on with database 0.
+  if (error.message.includes("DB index")) return new TabloomError("VALIDATION", `Redis: ${error.message}`);
+  return unauthorized(error);
+}
+
 const addressOf = ({ options: { host, port } }: Redis): string => `${host}:${port}`;
 
 // By shape: the app may have another copy of ioredis.
@@ -379,19 +389,4 @@ function isCluster(target: object): target is Cluster {
 
 function isRedis(target: object): target is Redis {
   return typeof (target as { duplicate?: unknown }).duplicate === "function";
-}
-
-/** REDIS_URL, or the address where a server usually is. */
-export function defaultTarget(): string {
-  const url = (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.["REDIS_URL"];
-  return url ?? "redis://127.0.0.1:6379";
-}
-
-export function checkedTarget(target: unknown): RedisTarget {
-  if (typeof target === "string") {
-    if (/^(rediss?|unix):\/\//.test(target) || target.startsWith("/")) return target;
-    throw new TabloomError("VALIDATION", `"${target}" is not a Redis URL, such as redis://127.0.0.1:6379`);
-  }
-  if (typeof target === "object" && target !== null) return target as RedisTarget;
-  throw new TabloomError("VALIDATION", "redis must be a URL, the options of ioredis, or a client of it");
 }

@@ -1,3 +1,4 @@
+import { atMost } from "../client/signals.js";
 import { TabloomError } from "../protocol/errors.js";
 import type { Call } from "./call.js";
 import type { Gate } from "./opening.js";
@@ -42,7 +43,7 @@ export class Entrance {
     }
     await before;
     const deaf = this.#options.deaf();
-    if (deaf) await Promise.race([deaf, new Promise((resolve) => setTimeout(resolve, HEAR_MS))]);
+    if (deaf) await atMost(HEAR_MS, deaf);
     if (!call.abandoned) this.#options.issue(call);
   }
 

@@ -51,10 +51,15 @@ export function failureOf(error: unknown): Failure {
   if (text.startsWith("MISCONF")) {
     return refused("STORAGE", "Redis cannot write to its disk and refuses to change data; nothing was changed", cause);
   }
-  if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(text)) {
-    return { what: "refused", error: new TabloomError("UNAUTHORIZED", `Redis refused the call: ${text}`, { cause }) };
-  }
-  return { what: "refused", error: cause };
+  return { what: "refused", error: unauthorized(cause) ?? cause };
+}
+
+/** It answers, and lets nobody in, or does not let us do this: no waiting helps. */
+export function unauthorized(cause: unknown): TabloomError | undefined {
+  const text = textOf(cause);
+  if (!/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(text)) return undefined;
+  // Without the cause: that of ioredis tells what was sent, the password.
+  return new TabloomError("UNAUTHORIZED", `Redis refused: ${text}`);
 }
 
 /** Before Redis 7 what a script's own commands are refused with stands at the end of another message. */
@@ -63,20 +68,22 @@ function textOf(error: unknown): string {
   return /^ERR Error running script .*? -([A-Z]+ .*)$/s.exec(text)?.[1] ?? text;
 }
 
-/** For calls that cannot wait any longer for the server. */
-export function offline(cause: unknown): TabloomError {
-  const { error } = failureOf(cause);
-  // It answers, and lets nobody in: no waiting helps.
-  if (error instanceof TabloomError && error.code === "UNAUTHORIZED") return error;
-  const why = cause instanceof Error ? `: ${cause.message}` : "";
-  return new TabloomError("OFFLINE", `no answer from Redis${why}; nothing was changed`, { cause });
+/** For calls that cannot wait any longer for the server. `mayHaveRun`: sent before, and its reply was lost. */
+export function offline(cause: unknown, mayHaveRun = false): TabloomError {
+  const said = cause instanceof Error ? cause.message : "";
+  const hint = said.startsWith("MOVED") ? " (it is a node of a cluster: pass a Cluster of ioredis)" : "";
+  const effect = mayHaveRun ? "it may have run, and running twice does no harm" : "nothing was changed";
+  return (
+    unauthorized(cause) ??
+    new TabloomError("OFFLINE", `no answer from Redis${said && `: ${said}`}${hint}; ${effect}`, { cause })
+  );
 }
 
-/** For calls whose reply was lost and that must not run twice. */
+/** For calls whose reply was lost, when nobody is to ask again, or could. */
 export function indeterminate(op: string, cause: unknown): TabloomError {
   return new TabloomError(
     "INDETERMINATE",
-    `the connection to Redis broke before the reply to ${op}: it may or may not have had its effect; give an idempotency key to have it tried again`,
+    `the connection to Redis broke before the reply to ${op}: it may or may not have had its effect`,
     { cause },
   );
 }

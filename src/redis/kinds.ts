@@ -1,5 +1,4 @@
 import type { Kind } from "../protocol/commands.js";
-import { TabloomError } from "../protocol/errors.js";
 import { ephemeralKind } from "./ephemeral.js";
 import { jobKind } from "./job.js";
 import { mutexKind } from "./mutex.js";
@@ -10,7 +9,7 @@ import { schedulerKind } from "./scheduler.js";
 import type { RedisKind, Script } from "./script.js";
 import { topicKind } from "./topic.js";
 
-const kinds: { readonly [K in Kind]: RedisKind<K> | undefined } = {
+const kinds: { readonly [K in Kind]: RedisKind<K> } = {
   ratelimit: ratelimitKind,
   mutex: mutexKind,
   queue: queueKind,
@@ -22,9 +21,7 @@ const kinds: { readonly [K in Kind]: RedisKind<K> | undefined } = {
 };
 
 export function kindOf<K extends Kind>(kind: K): RedisKind<K> {
-  const found = kinds[kind];
-  if (found === undefined) throw new TabloomError("UNAVAILABLE", `${kind} is not built on Redis yet`);
-  return found as unknown as RedisKind<K>;
+  return kinds[kind] as unknown as RedisKind<K>;
 }
 
 /** Scripts of no kind in particular. */
@@ -33,9 +30,7 @@ const COMMON = ["instance-open", "instance-unwait", "instance-renew", "instance-
 const luaOf = ({ lua, plain }: Script): string[] => (plain ? [lua, plain.lua] : [lua]);
 
 export function scriptNames(): string[] {
-  const own = Object.values(kinds).flatMap((kind) => {
-    if (kind === undefined) return [];
-    const { scripts, steps = {}, sweep, goodbye } = kind;
+  const own = Object.values(kinds).flatMap(({ scripts, steps = {}, sweep, goodbye }) => {
     const named = [...Object.values<object>(scripts), ...Object.values(steps)];
     const commands = named.flatMap((script) => ("lua" in script ? luaOf(script as Script) : []));
     return [...commands, ...(sweep ? [sweep] : []), ...(goodbye ? [goodbye] : [])];

@@ -22,13 +22,14 @@ export class Listeners {
     if (this.#hearing === undefined) {
       const hearing = this.#client.subscribe(this.#channel, (text) => this.#hear(text));
       this.#hearing = hearing;
-      this.deaf = hearing.finally(() => (this.deaf = undefined));
+      const deaf = hearing.then(() => {
+        // Nobody may have listened any more, and somebody again.
+        if (this.deaf === deaf) this.deaf = undefined;
+      });
+      this.deaf = deaf;
     }
     // What was published before the subscription stood is in the log; not every kind has one.
-    this.#hearing.then(
-      () => this.#listeners.has(listener) && listener.resync(),
-      () => {},
-    );
+    void this.#hearing.then(() => this.#listeners.has(listener) && listener.resync());
     return () => {
       if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
       this.#hearing = undefined;

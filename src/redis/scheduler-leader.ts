@@ -1,13 +1,12 @@
 import { setLongTimeout } from "../client/signals.js";
-import type { LeaderLoss, SchedulerMetrics } from "../protocol/commands.js";
+import type { Count, Told } from "../cron/slot-rules.js";
+import type { LeaderLoss, SchedulerCounts } from "../protocol/commands.js";
 import { instanceKey } from "../protocol/names.js";
+import { NO_COUNTS } from "../protocol/scheduler.js";
 import { dispatch } from "./scheduler-dispatch.js";
-import { type Told, metricText } from "./scheduler-rows.js";
+import { metricText } from "./scheduler-rows.js";
 import { type Standing, steps } from "./scheduler-steps.js";
 import type { Resident, Tools } from "./script.js";
-
-export type Counters = Omit<SchedulerMetrics, "isLeader" | "leaderEpoch">;
-export type Count = Exclude<keyof Counters, "lastTickAt">;
 
 /** After a failure. */
 const RETRY_MS = 500;
@@ -34,19 +33,7 @@ interface Term {
  */
 export class SchedulerResident implements Resident {
   readonly tools: Tools;
-  readonly counters: { -readonly [C in keyof Counters]: Counters[C] } = {
-    leaderChanges: 0,
-    dispatchSubmitted: 0,
-    dispatchFailed: 0,
-    dispatchRetried: 0,
-    dispatchSkipped: 0,
-    dispatchDlq: 0,
-    triggerSubmitted: 0,
-    triggerFailed: 0,
-    triggerRejected: 0,
-    tickErrors: 0,
-    lastTickAt: null,
-  };
+  readonly counters: SchedulerCounts = { ...NO_COUNTS };
   /** Until when nothing more is submitted, of the instance's clock: a tick submitted all that it may. */
   restsUntil = 0;
   readonly #started = new Set<string>();

@@ -1,5 +1,7 @@
-import type { InstanceName, ScheduleInfo, ScheduleItem, SchedulerMetric } from "../protocol/commands.js";
+import type { Hold, Told } from "../cron/slot-rules.js";
+import type { InstanceName, ScheduleInfo, ScheduleItem } from "../protocol/commands.js";
 import { instanceKey } from "../protocol/names.js";
+import { scheduleInfo } from "../protocol/scheduler.js";
 
 /** How far a schedule came, as lua/prelude-scheduler.lua writes it: words, "-" for none. */
 export interface Progress {
@@ -14,17 +16,6 @@ export interface Progress {
   readonly lastRunId: string;
   readonly manualRunId: string;
   readonly hold: Hold | undefined;
-}
-
-/** Why the slot that is next does not run though its time came. Holds for that slot only. */
-export interface Hold {
-  readonly slot: number;
-  /** A handler is missing; the job refused it; one tick's portion of backlog is used up; its zone is unknown here. */
-  readonly why: "unserved" | "refused" | "portion" | "broken";
-  readonly untilAt: number;
-  /** Submits that were refused in this pass, and passes before it. */
-  readonly tries: number;
-  readonly passes: number;
 }
 
 export interface Schedule {
@@ -69,31 +60,13 @@ export function changedWords({ nextRunAt, lastRunAt, lastRunId, hold }: Progress
 }
 
 export function infoOf({ item, progress }: Schedule): ScheduleInfo {
-  const { scheduleId: id, cron, tz, misfire, maxCatchUpRuns, overlap, job } = item;
-  const { nextRunAt, lastRunAt, paused, createdAt, updatedAt } = progress;
-  return {
-    id,
-    cron,
-    tz,
-    misfire,
-    maxCatchUpRuns,
-    overlap,
-    jobId: job.name.id,
-    nextRunAt,
-    lastRunAt,
-    paused,
-    createdAt,
-    updatedAt,
-  };
+  return scheduleInfo(item.scheduleId, item, progress);
 }
 
 /** What decides whether a schedule that is registered again keeps its next slot. */
 export const timingOf = ({ cron, tz }: ScheduleItem): string => JSON.stringify([cron, tz]);
 
 export const jobKeyOf = ({ job }: ScheduleItem): string => instanceKey(job.name);
-
-type Untold<M> = M extends unknown ? Omit<M, "ts" | "schedulerId"> : never;
-export type Told = Untold<SchedulerMetric>;
 
 /** Fields of a metric as JSON, without the braces; the script adds the time. */
 export function metricText({ id }: InstanceName, told: Partial<Told>): string {

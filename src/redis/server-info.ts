@@ -1,5 +1,4 @@
 import type { BackendStatus } from "../client/backend.js";
-import type { Client } from "./client.js";
 
 export interface ServerInfo {
   /** Another one: the server was started anew, or another took its place. */
@@ -9,18 +8,15 @@ export interface ServerInfo {
 }
 
 /** Whom a server can be asked through. */
-export type Asker = Pick<Client, "call">;
+export interface Asker {
+  call(command: string, ...args: string[]): Promise<unknown>;
+}
 
 /** What a server says of itself; what it keeps to itself is left out. */
-export async function readServer(client: Client): Promise<ServerInfo> {
-  const info = await readInfo(client);
-  const settings = await readConfig(client, ["appendfsync", "save"]);
+export async function readServer(client: Asker): Promise<ServerInfo> {
+  const [info, settings] = await Promise.all([readInfo(client), readConfig(client, ["appendfsync", "save"])]);
   const persistence = persistenceOf(info, settings);
-  return {
-    runId: info["run_id"] ?? "",
-    durable: persistence !== "none",
-    persistence,
-  };
+  return { runId: info["run_id"] ?? "", durable: persistence !== "none", persistence };
 }
 
 export async function readInfo(client: Asker, section = "everything"): Promise<Record<string, string | undefined>> {
@@ -35,20 +31,19 @@ export async function readInfo(client: Asker, section = "everything"): Promise<R
 
 /** Empty where CONFIG is not allowed, as with many hosts. */
 export async function readConfig(client: Asker, names: readonly string[]): Promise<Record<string, string | undefined>> {
-  const settings: Record<string, string | undefined> = {};
-  for (const name of names) {
-    const found = (await client.call("CONFIG", "GET", name).catch(() => [])) as string[];
-    if (found[1] !== undefined) settings[name] = found[1];
-  }
-  return settings;
+  // One by one: Redis 6.2 takes one name at a time.
+  const found = await Promise.all(names.map((name) => client.call("CONFIG", "GET", name).catch(() => [])));
+  return Object.fromEntries((found as [string, string][]).filter(({ length }) => length > 0));
 }
 
 export function persistenceOf(
   info: Record<string, string | undefined>,
   settings: Record<string, string | undefined>,
 ): BackendStatus["persistence"] {
-  if (info["aof_enabled"] === "1")
-    return `aof-${(settings["appendfsync"] ?? "everysec") as "no" | "everysec" | "always"}`;
+  if (info["aof_enabled"] === "1") {
+    const flushed = settings["appendfsync"] as "no" | "everysec" | "always" | undefined;
+    return flushed && `aof-${flushed}`;
+  }
   if (settings["save"] === undefined) return undefined;
   return settings["save"] === "" ? "none" : "snapshots";
 }

@@ -74,7 +74,8 @@ export class Trace {
         this.#event({ type: "event", at: Date.now(), instance, event: event as unknown as Json });
       }
     });
-    if (this.#followers.size === 0) return;
+    // Nobody any more: the second subscription came after the end of the first.
+    if (this.#followers.size === 0) return this.#end();
     const say = (): Promise<unknown> => {
       // This process need not hear it from itself.
       this.isFollowed();

@@ -1,13 +1,12 @@
+import { setLongTimeout } from "../client/signals.js";
 import type { Call } from "./call.js";
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Calls that wait, in order of arrival, until something comes for them (`Script.lane`) or their time is up. */
 export class Waiting {
   readonly #calls = new Set<Call>();
   readonly #byLane = new Map<string, Set<Call>>();
   readonly #ask: (calls: readonly Call[]) => void;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #stopTimer: (() => void) | undefined;
   #timerAt = Infinity;
 
   constructor(ask: (calls: readonly Call[]) => void) {
@@ -74,12 +73,12 @@ export class Waiting {
 
   #endAt(at: number): void {
     if (at >= this.#timerAt) return;
-    clearTimeout(this.#timer);
+    this.stop();
     this.#timerAt = at;
-    this.#timer = setTimeout(() => this.endOverdue(), Math.min(Math.max(0, at - performance.now()), LONGEST_TIMER_MS));
+    this.#stopTimer = setLongTimeout(() => this.endOverdue(), Math.max(0, at - performance.now()));
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#stopTimer?.();
   }
 }

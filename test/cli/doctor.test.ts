@@ -126,8 +126,15 @@ describe("doctor", () => {
       const { out } = await tabloom("inspect", "--redis", cluster.masters[2]!.url, "--prefix", "shop");
       expect(out).toMatch(/queue +mail +default +depth 1, ready 1/);
 
-      await cluster.masters[1]!.kill();
       const { masters } = cluster;
+      await masters[0]!.ask("ACL", "SETUSER", "app", "on", ">pw", "~tabloom:*", "&tabloom:*", "-@all", ...DOCUMENTED);
+      const refused = await doctor(`redis://app:pw@127.0.0.1:${masters[0]!.port}`);
+      expect(refused.findings.find(({ name }) => name === "permissions")).toMatchObject({
+        found: "this user may not: CLUSTER INFO, CLUSTER SLOTS",
+        todo: "ACL SETUSER <user> +cluster|info +cluster|slots",
+      });
+
+      await masters[1]!.kill();
       await until("the others see it", async () =>
         String(await masters[0]!.ask("CLUSTER", "INFO")).includes("cluster_state:fail"),
       );
@@ -223,5 +230,4 @@ describe("doctor", () => {
 });
 
 /** As in docs/server.md. */
-const DOCUMENTED =
-  "+@read +@write +@pubsub +@scripting +@connection +@transaction +info +time +config|get +command".split(" ");
+const DOCUMENTED = "+@read +@write +@pubsub +@scripting +@connection +info +time +config|get +command".split(" ");

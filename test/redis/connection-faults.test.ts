@@ -187,6 +187,21 @@ describe("a reply that is lost", { timeout: 30_000 }, () => {
     expect((await drain(near)).sort()).toEqual(["second", "two of them"]);
   });
 
+  test("and no server comes back to ask: who cannot know says so, and the rest may be called again", async () => {
+    const { backend, far, near } = two();
+    await far.stats();
+    proxy.stopListening();
+    proxy.loseReplyTo("nobody knows");
+    const calls: Promise<unknown>[] = [far.send({ data: "nobody knows", idempotencyKey: "k" }), far.stats()];
+    await expect.poll(() => backend.status.connected).toBe(false);
+    calls.push(far.send({ data: "not sent", idempotencyKey: "l" }));
+    const errors = await Promise.all(calls.map((call) => call.then(String, (error: unknown) => error)));
+    expect(errors).toMatchObject([{ code: "INDETERMINATE" }, { code: "OFFLINE" }, { code: "OFFLINE" }]);
+    await proxy.restore();
+    expect(await far.send({ data: "nobody knows", idempotencyKey: "k" })).toMatchObject({ duplicate: true });
+    expect(await drain(near)).toEqual(["nobody knows"]);
+  });
+
   test("of a claim: the same messages are given again, as the same delivery", async () => {
     const { backend, far, near } = two();
     await near.sendMany([{ data: "a" }, { data: "b" }]);
