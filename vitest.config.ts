@@ -11,7 +11,13 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["src/**/*.test.ts", "test/**/*.test.ts"], environment: "node" },
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+          environment: "node",
+          // Vitest leaves one core free, which of CI's two is half. Much of this waits.
+          maxWorkers: 2,
+        },
       },
       {
         extends: true,

@@ -29,11 +29,11 @@ const status = run("npx", ["vitest", "run", "--project=unit", "--project=e2e", .
 if (existsSync(TABLE)) console.log(`\n${readFileSync(TABLE, "utf8").trimEnd()}\n`);
 if (!existsSync(REPORT)) process.exit(1);
 
-const { passed, failed, skipped } = count(JSON.parse(readFileSync(REPORT, "utf8")));
+const { passed, failed, skipped } = sort(JSON.parse(readFileSync(REPORT, "utf8")));
 for (const name of skipped) console.log(`skipped: ${name}`);
 // Vitest also fails for errors outside any test, and a run without a single test proves nothing.
-const failures = failed || (status === 0 && passed > 0 ? 0 : 1);
-summary = `${passed} passed, ${failures} failed`;
+const failures = failed.length || (status === 0 && passed > 0 ? 0 : 1);
+summary = [...failed.map((name) => `failed: ${name}`), `${passed} passed, ${failures} failed`].join("\n");
 process.exit(failures ? 1 : 0);
 
 function run(command, args) {
@@ -41,7 +41,7 @@ function run(command, args) {
 }
 
 /** A file that failed as a whole (it did not load, a hook threw) has no failed test to show for it: it counts as one. */
-function count({ testResults }) {
+function sort({ testResults }) {
   const tests = testResults.flatMap((file) => file.assertionResults);
   const withStatus = (...statuses) => tests.filter((test) => statuses.includes(test.status));
   const silent = testResults.filter(
@@ -49,7 +49,10 @@ function count({ testResults }) {
   );
   return {
     passed: withStatus("passed").length,
-    failed: withStatus("failed").length + silent.length,
+    failed: [
+      ...withStatus("failed").map(({ fullName, failureMessages: [why = ""] }) => `${fullName}: ${why.split("\n")[0]}`),
+      ...silent.map(({ name, message }) => `${name}: ${message.split("\n")[0]}`),
+    ],
     skipped: withStatus("skipped", "pending", "todo", "disabled").map((test) => test.fullName),
   };
 }

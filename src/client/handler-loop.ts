@@ -38,8 +38,14 @@ export class HandlerLoop {
   readonly #present = new Set<HandlerRun>();
   /** Ends the claim under way. There while the loop runs. */
   #taking: AbortController | undefined;
-  #claiming = false;
+  /** Claims under way, and the slots that they may fill. */
+  #claims = 0;
+  #asked = 0;
+  /** The last claim got all that it asked for. */
+  #backlog = false;
   #filling = false;
+  /** Whether `#fill` is about to be called. */
+  #willFill = false;
   /** Whether `#watchAll` is about to be called. */
   #willWatch = false;
   #sliceEndsAt = 0;
@@ -164,19 +170,41 @@ export class HandlerLoop {
     if (this.#filling) return;
     this.#filling = true;
     try {
-      for (let free; this.#taking && !this.#claiming && (free = this.#freeSlots()) > 0;) {
+      while (this.#taking && this.#mayClaim()) {
         if (this.#isSliceOver()) return;
-        const claimed = this.#claim(this.#taking.signal, free);
-        if (isPromise(claimed)) void this.#await(claimed);
-        else for (const run of claimed) this.#take(run);
+        const max = this.#portion();
+        const claimed = this.#claim(this.#taking.signal, max);
+        if (isPromise(claimed)) return this.#await(claimed, max);
+        this.#backlog = claimed.length >= max;
+        for (const run of claimed) this.#take(run);
       }
     } finally {
       this.#filling = false;
     }
   }
 
+  /** One claim for all slots that become free in this moment. */
+  #fillSoon(): void {
+    if (this.#willFill) return;
+    this.#willFill = true;
+    queueMicrotask(() => {
+      this.#willFill = false;
+      this.#fill();
+    });
+  }
+
   #freeSlots(): number {
-    return this.#options.concurrency - this.#running.size;
+    return this.#options.concurrency - this.#running.size - this.#asked;
+  }
+
+  #mayClaim(): boolean {
+    return this.#freeSlots() > 0 && this.#claims < (this.#backlog ? 2 : 1);
+  }
+
+  /** Of a backlog half of the slots: while one half works and says so, the other half's jobs are on their way. */
+  #portion(): number {
+    const free = this.#freeSlots();
+    return this.#backlog ? Math.min(free, Math.ceil(this.#options.concurrency / 2)) : free;
   }
 
   #claim(signal: AbortSignal, max: number): Maybe<JobRun[]> {
@@ -193,18 +221,27 @@ export class HandlerLoop {
     }
   }
 
-  async #await(claimed: Promise<JobRun[]>): Promise<void> {
+  #await(claimed: Promise<JobRun[]>, max: number): void {
+    this.#claims++;
+    this.#asked += max;
+    // Together they would be answered together, and the halves be one again.
+    if (this.#mayClaim()) setTimeout(() => this.#fill());
+    void this.#taken(claimed, max);
+  }
+
+  async #taken(claimed: Promise<JobRun[]>, max: number): Promise<void> {
     const taking = this.#taking;
-    this.#claiming = true;
     let runs: JobRun[] = [];
     try {
       runs = await claimed;
     } catch (error) {
-      if (error instanceof TabloomError && error.retryable) await sleep(expBackoff(5), taking?.signal);
+      if (error instanceof TabloomError && error.retryable) await sleep(expBackoff(3), taking?.signal);
       // Stopped, or the backend is closed, or the instance refuses us.
       else if (taking === this.#taking) this.#end();
     }
-    this.#claiming = false;
+    this.#claims--;
+    this.#asked -= max;
+    this.#backlog = runs.length >= max;
     for (const run of runs) {
       if (taking === this.#taking) this.#take(run);
       else this.#release(run);
@@ -305,7 +342,7 @@ export class HandlerLoop {
   }
 
   #free(run: HandlerRun): void {
-    if (this.#running.delete(run)) this.#fill();
+    if (this.#running.delete(run)) this.#fillSoon();
   }
 
   #release({ runId }: { runId: string }): void {

@@ -12,7 +12,7 @@ import { failureOf, offline } from "./failures.js";
 import { Instance } from "./instance.js";
 import type { InstanceHost } from "./instance-host.js";
 import { checkedPrefix, instanceRoot, redisNames } from "./keys.js";
-import { scriptNames } from "./kinds.js";
+import { COMMON, scriptNamesOf } from "./kinds.js";
 import type { Argument, Raw } from "./script.js";
 import { Scripts } from "./scripts.js";
 import { readServer } from "./server-info.js";
@@ -83,7 +83,7 @@ class RedisBackend implements Backend, InstanceHost {
         for (const instance of this.#byKey.values()) instance.resync();
       },
     });
-    this.#scripts = new Scripts(this.client, scriptNames());
+    this.#scripts = new Scripts(this.client, COMMON);
     this.calls = new Calls(this.client, this.#scripts, this.owner);
     this.#trace = new Trace(this.client, this.prefix, this.owner);
     this.status = {
@@ -177,6 +177,7 @@ class RedisBackend implements Backend, InstanceHost {
     if (instance === undefined) {
       instance = new Instance(spec as unknown as InstanceSpec, this);
       this.#byKey.set(key, instance);
+      this.#scripts.want(scriptNamesOf(spec.name.kind));
     }
     return instance as unknown as Instance<K>;
   }
@@ -188,7 +189,8 @@ class RedisBackend implements Backend, InstanceHost {
 
   /** Runs a script that belongs to no call, as soon as there is a server. */
   run(instance: Instance, lua: string, args: readonly Argument[]): Promise<Raw> {
-    return this.#patiently(() => {
+    return this.#patiently(async () => {
+      if (this.status.connected) await this.#scripts.load();
       if (!this.#scripts.ready) throw new Error("Connection is closed");
       const { sha, parts } = this.#scripts.loaded(lua);
       return this.client.evalsha(sha, instance.keys(parts), args);

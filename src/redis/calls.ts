@@ -1,4 +1,5 @@
 import { commandTraits } from "../protocol/commands.js";
+import { type Batch, Batches } from "./batches.js";
 import { type Call, end, leftOf } from "./call.js";
 import type { Client } from "./client.js";
 import { failureOf, indeterminate, offline } from "./failures.js";
@@ -6,24 +7,14 @@ import type { Instance } from "./instance.js";
 import type { Argument, PlainScript, Raw, Script } from "./script.js";
 import type { Scripts } from "./scripts.js";
 
-/** Calls of one script at most, and characters of their arguments: a longer one would hold up everybody else. */
-const BATCH_CALLS = 200;
-const BATCH_CHARS = 262_144;
 /** Between attempts while the server says that it cannot run scripts just now. */
 const LATER_MS = 100;
 
-interface Batch {
-  readonly instance: Instance;
-  readonly script: Script | PlainScript;
-  readonly calls: Call[];
-  readonly args: Argument[];
-  chars: number;
-}
-
 /**
  * Calls on their way to the server, in the order in which they were made: those of one tick leave together, neighbours
- * of one script in one run of it; the next of an instance when these are answered, for any of them may not have run, while
- * what was sent behind it would. What did not run is sent again; what may have run only if that does no harm.
+ * of one script in one run of it; the next of an instance when these are answered, for they may not have run, while what
+ * was sent behind them would. Between calls that may overtake each other (`Script.unordered`) none of that is needed.
+ * What did not run is sent again; what may have run only if that does no harm.
  */
 export class Calls {
   readonly #client: Client;
@@ -49,7 +40,7 @@ export class Calls {
     if (this.#closed) return call.reject(this.#closed);
     this.#queue.push(call);
     // What is answered makes room for it.
-    if (!call.instance.awaitsAnswers) this.#schedule();
+    if (call.instance.openness.takes(call.script)) this.#schedule();
   }
 
   /** The server answers, or an instance is open: what waited for it goes on. */
@@ -89,11 +80,15 @@ export class Calls {
   }
 
   #flush(): void {
-    const batches: Batch[] = [];
-    const open = new Map<Instance, Batch>();
+    const batches = new Batches();
+    const waiting = new Set(this.#unsettled);
     for (const call of this.#queue.splice(0)) {
       const { instance } = call;
-      if (instance.awaitsAnswers || this.#unsettled.has(instance)) {
+      const loaded = this.#scripts.has(call.script.lua);
+      if (!loaded) this.#retrySoon(0);
+      if (!loaded || waiting.has(instance) || !instance.openness.takes(call.script)) {
+        // And so does whatever comes behind it.
+        waiting.add(instance);
         this.#queue.push(call);
         continue;
       }
@@ -102,20 +97,16 @@ export class Calls {
       const script = scriptFor(call);
       const args = this.#argsOf(call, script);
       if (args === undefined) continue;
-      const chars = lengthOf(args);
-      let batch = open.get(instance);
-      if (batch?.script !== script || !script.many || isFull(batch, chars)) {
-        batch = { instance, script, calls: [], args: [], chars: 0 };
-        batches.push(batch);
-        open.set(instance, batch);
+      if (!batches.add(call, script, args)) {
+        waiting.add(instance);
+        this.#queue.push(call);
+        continue;
       }
-      batch.calls.push(call);
-      batch.args.push(...args);
-      batch.chars += chars;
       call.sent = true;
       call.woken = false;
     }
-    this.#send(batches);
+    this.#send(batches.all);
+    if (batches.leftOver) setImmediate(() => this.#schedule());
   }
 
   /** undefined: what is asked for is refused, nothing is sent. */
@@ -136,7 +127,7 @@ export class Calls {
       }),
     );
     batches.forEach((batch, i) => {
-      batch.instance.sent(batch.calls);
+      batch.instance.openness.sent(batch.calls);
       replies[i]!.then(
         (raw) => this.#answered(batch, raw),
         (error: unknown) => this.#failed(batch.instance, batch.calls, error),
@@ -146,8 +137,8 @@ export class Calls {
 
   #answered({ instance, script, calls }: Batch, raw: Raw): void {
     this.#lastFailure = undefined;
-    instance.answered(calls);
-    if (!instance.awaitsAnswers) this.#schedule();
+    instance.openness.answered(calls);
+    if (instance.openness.takes({ unordered: true })) this.#schedule();
     const replies = script.many ? (raw as Raw[]) : [raw];
     calls.forEach((call, i) => {
       call.sent = false;
@@ -158,8 +149,8 @@ export class Calls {
   }
 
   #failed(instance: Instance, calls: readonly Call[], error: unknown): void {
-    instance.answered(calls);
-    if (!instance.awaitsAnswers) this.#schedule();
+    instance.openness.answered(calls);
+    if (instance.openness.takes({ unordered: true })) this.#schedule();
     for (const call of calls) {
       call.sent = false;
       this.#failedOne(call, error);
@@ -180,8 +171,10 @@ export class Calls {
       return this.#again(call);
     }
     this.#lastFailure = failure.error;
-    if (failure.what === "lost" && commandTraits[op].resend === "once" && !script.repeatable?.(body)) {
-      return instance.refuse(call, indeterminate(op, failure.error));
+    if (failure.what === "lost") {
+      const once = commandTraits[op].resend === "once" && !script.repeatable?.(body);
+      if (once) return instance.refuse(call, indeterminate(op, failure.error));
+      call.mayHaveRun = true;
     }
     this.#again(call);
   }
@@ -210,7 +203,7 @@ export class Calls {
 
   /** Whoever has no call under way may go on. */
   #settle(): void {
-    for (const instance of this.#unsettled) if (!instance.awaitsAnswers) this.#unsettled.delete(instance);
+    for (const instance of this.#unsettled) if (!instance.openness.awaitsAnswers) this.#unsettled.delete(instance);
   }
 
   #watchDeadlines(): void {
@@ -227,21 +220,17 @@ export class Calls {
     const overdue = this.#queue.filter((call) => call.deadlineAt <= now);
     if (overdue.length === 0) return;
     this.#queue = this.#queue.filter((call) => call.deadlineAt > now);
-    const error = offline(this.#lastFailure ?? this.#client.lastError);
-    for (const call of overdue) call.instance.refuse(call, error);
+    const cause = this.#client.lastError ?? this.#lastFailure;
+    for (const call of overdue) call.instance.refuse(call, unanswered(call, cause));
   }
+}
+
+/** It cannot wait any longer for the server. */
+function unanswered({ op, mayHaveRun }: Call, cause: Error | undefined): Error {
+  if (mayHaveRun && commandTraits[op].resend === "once") return indeterminate(op, cause);
+  return offline(cause, mayHaveRun);
 }
 
 function scriptFor({ script, body, notPlain }: Call): Script | PlainScript {
   return !notPlain && script.plain?.suits(body) ? script.plain : script;
-}
-
-function isFull(batch: Batch, chars: number): boolean {
-  return batch.calls.length >= BATCH_CALLS || batch.chars + chars > BATCH_CHARS;
-}
-
-function lengthOf(args: readonly Argument[]): number {
-  let length = 0;
-  for (const arg of args) length += typeof arg === "string" ? arg.length : 8;
-  return length;
 }

@@ -22,7 +22,13 @@ export const ephemeralKind: RedisKind<"ephemeral"> = {
       reply: stampOf,
       holds: true,
     },
-    "ephemeral.touch": { lua: "ephemeral-touch", many: true, args: ({ key, ttlMs }) => [key, ttlMs], reply: endOf },
+    "ephemeral.touch": {
+      lua: "ephemeral-touch",
+      unordered: true,
+      many: true,
+      args: ({ key, ttlMs }) => [key, ttlMs],
+      reply: endOf,
+    },
     "ephemeral.remove": {
       lua: "ephemeral-remove",
       many: true,
@@ -31,6 +37,7 @@ export const ephemeralKind: RedisKind<"ephemeral"> = {
     },
     "ephemeral.get": {
       lua: "ephemeral-get",
+      unordered: true,
       many: true,
       args: ({ key }) => [key],
       reply: recordOrNull,

@@ -7,7 +7,6 @@ import { Entrance } from "./entrance.js";
 import type { InstanceHost } from "./instance-host.js";
 import { kindOf } from "./kinds.js";
 import { instanceRoot, redisNames } from "./keys.js";
-
 import { Listeners } from "./listeners.js";
 import { Gate, openInstance } from "./opening.js";
 import { Openness } from "./openness.js";
@@ -46,14 +45,15 @@ export class Instance<K extends Kind = Kind> {
   readonly #presence: Presence;
   readonly #taken: Taken;
   readonly #underWay = new UnderWay();
-  readonly #openness: Openness<K>;
+  readonly openness: Openness<K>;
   #watching: Promise<void> | undefined;
   #watched = false;
+
   constructor(spec: InstanceSpec<K>, host: InstanceHost) {
     this.root = instanceRoot(host.prefix, spec.name);
     this.kind = kindOf(spec.name.kind);
     this.#host = host;
-    this.#openness = new Openness(spec, {
+    this.openness = new Openness(spec, {
       open: (asked) => this.#openOnServer(asked),
       reopened: () => this.#presence.say({ remembers: false }),
       resume: (calls) => host.calls.resume(calls),
@@ -65,7 +65,7 @@ export class Instance<K extends Kind = Kind> {
     this.#presence = new Presence({
       say: (told) => this.#say(told),
       renew: () => this.#run("instance-renew", [host.owner]),
-      lost: () => this.#openness.lost(),
+      lost: () => this.openness.lost(),
       everyMs: this.kind.reassertMs ?? Infinity,
     });
     this.#resident = this.kind.resident?.({
@@ -81,11 +81,7 @@ export class Instance<K extends Kind = Kind> {
   }
 
   get spec(): InstanceSpec<K> {
-    return this.#openness.spec;
-  }
-
-  get awaitsAnswers(): boolean {
-    return this.#openness.awaitsAnswers;
+    return this.openness.spec;
   }
 
   keys(parts: readonly string[]): readonly string[] {
@@ -96,7 +92,7 @@ export class Instance<K extends Kind = Kind> {
 
   /** For handles with these settings: the first call of each port opens the instance with them. */
   port(spec: InstanceSpec<K>): Port {
-    const gate = new Gate(() => this.#openness.openWith(spec));
+    const gate = new Gate(() => this.openness.openWith(spec));
     return {
       call: (op, body, options) => this.#call(gate, op, body, options) as never,
       listen: (listener: FeedListener) => this.#listeners.add(listener),
@@ -106,7 +102,7 @@ export class Instance<K extends Kind = Kind> {
 
   /** For who only looks in, after what this process has asked for before: it is opened when it is not there. */
   visit(): Port {
-    if (!this.#openness.opening) this.#openness.open = true;
+    if (!this.openness.opening) this.openness.open = true;
     return { ...this.port(this.spec), call: (op, body, options) => this.#call(undefined, op, body, options) as never };
   }
 
@@ -180,23 +176,15 @@ export class Instance<K extends Kind = Kind> {
   holdsBack(call: Call): boolean {
     // Who waits must hear of what comes: the subscription is there before the call asks.
     const deaf = call.waitUntil > 0 && !call.last && !this.#watched;
-    if (this.#openness.open && !deaf) return false;
-    this.#openness.hold(call);
-    if (this.#openness.open) {
+    if (this.openness.open && !deaf) return false;
+    this.openness.hold(call);
+    if (this.openness.open) {
       this.#watch().then(
-        () => this.#openness.release(),
+        () => this.openness.release(),
         () => {},
       );
     }
     return true;
-  }
-
-  sent({ length }: readonly Call[]): void {
-    this.#openness.sent(length);
-  }
-
-  answered({ length }: readonly Call[]): void {
-    this.#openness.answered(length);
   }
 
   settled(): Promise<void> {
@@ -205,12 +193,14 @@ export class Instance<K extends Kind = Kind> {
 
   /** The server does not have it any more. */
   reopen(call: Call): void {
-    this.#openness.open = false;
-    this.#openness.hold(call);
+    this.openness.open = false;
+    this.openness.hold(call);
   }
 
   settle(call: Call, raw: Raw): void {
     const { script, body } = call;
+    const more = script.again?.(raw as never, body);
+    if (more !== undefined) return this.#ask([Object.assign(call, { body: more })]);
     let reply: unknown;
     if (script.none) {
       const [served, given] = raw as [number, Raw];
@@ -320,7 +310,7 @@ export class Instance<K extends Kind = Kind> {
     else if (text.startsWith("due ")) this.#noteDue(Number(text.slice(4)));
     else if (text === "made") {
       // By another process; of its own doing it knows.
-      if (this.#openness.open && !this.#openness.opening) this.#presence.say({ remembers: false });
+      if (this.openness.open && !this.openness.opening) this.#presence.say({ remembers: false });
       this.#missed();
     }
   }
@@ -337,7 +327,7 @@ export class Instance<K extends Kind = Kind> {
   }
 
   async #runSweep(): Promise<readonly [number, number] | undefined> {
-    if (!this.#openness.open || this.kind.sweep === undefined || this.#host.closed) return undefined;
+    if (!this.openness.open || this.kind.sweep === undefined || this.#host.closed) return undefined;
     try {
       return (await this.#run(this.kind.sweep, [this.#host.owner])) as [number, number];
     } catch {
@@ -360,16 +350,16 @@ export class Instance<K extends Kind = Kind> {
 
   /** The server answers again. What this process held may be over by now. */
   reconnected(): void {
-    if (this.#openness.open) {
+    if (this.openness.open) {
       this.#presence.say({ remembers: true });
       void this.#presence.renew();
     }
-    this.#openness.release();
+    this.openness.release();
   }
 
   /** Says from time to time that this process is there, and what it holds. */
   renew(): void {
-    if (!this.#openness.open) return;
+    if (!this.openness.open) return;
     void this.#presence.renew();
     this.#presence.remind();
   }
@@ -387,14 +377,14 @@ export class Instance<K extends Kind = Kind> {
     await this.settled();
     await this.#resident?.leave();
     await this.#taken.handBack(this.port(this.spec));
-    if (this.kind.goodbye && this.#openness.open) await this.#run(this.kind.goodbye, [this.#host.owner]);
+    if (this.kind.goodbye && this.openness.open) await this.#run(this.kind.goodbye, [this.#host.owner]);
   }
 
   close(error: Error): void {
     this.#resident?.end();
     this.#sweeper.stop();
     this.#parked.stop();
-    for (const call of [...this.#parked.takeAll(), ...this.#openness.takeHeld()]) end(call, error);
+    for (const call of [...this.#parked.takeAll(), ...this.openness.takeHeld()]) end(call, error);
     this.#underWay.release();
   }
 }

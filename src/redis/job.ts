@@ -1,5 +1,14 @@
-import type { JobError, JobEvent, JobItem, JobOutcome, JobRecord, JobRun, JobStatus } from "../protocol/commands.js";
-import { ValidationError } from "../protocol/errors.js";
+import type {
+  Body,
+  JobError,
+  JobEvent,
+  JobItem,
+  JobOutcome,
+  JobRecord,
+  JobRun,
+  JobStatus,
+} from "../protocol/commands.js";
+import { PayloadTooLargeError, ValidationError } from "../protocol/errors.js";
 import { utf8Bytes } from "../protocol/json.js";
 import { anchorArgs, anchorReply, readReply } from "./log.js";
 import { type Argument, type RedisKind, asBoolean, asIs, asNull } from "./script.js";
@@ -7,20 +16,25 @@ import { type Argument, type RedisKind, asBoolean, asIs, asNull } from "./script
 const DEFAULT_PRIORITY = 5;
 const DEFAULT_LEASE_MS = 30_000;
 const DEFAULT_KEY_TTL_MS = 7 * 24 * 3_600_000;
+const MAX_PAYLOAD_BYTES = 131_072;
 const LONGEST_MS = 2 ** 52;
 const MAX_STEPS = 1_000_000;
 /** A handle is forgotten after 2.5 of these without a word (job-register.lua). */
-const TELL_MS = 60_000;
+const TELL_MS = 20_000;
 
 type RawStep = [index: number, stepId: string, isSleep: number, value: string];
-type RawRun = [
-  runId: string,
-  jobId: string,
-  input: string,
-  attempt: number,
-  leaseMs: number,
-  ...more: [] | [key: string | null, meta: string | null, resumes: string | null, steps: RawStep[]],
-];
+type RawRun =
+  | [jobId: string, plainRecord: string]
+  | [
+      jobId: string,
+      input: string,
+      attempt: number,
+      leaseMs: number,
+      key: string | null,
+      meta: string | null,
+      resumes: string | null,
+      steps: RawStep[],
+    ];
 type RawRecord = [
   jobId: string,
   status: JobStatus,
@@ -40,6 +54,9 @@ type RawRecord = [
   by: string | null,
   result: string | null,
 ];
+/** What is asked, and how far it came. */
+type RetryFailed = Body<"job.retryFailed"> & { after?: string; upTo?: string; retried?: number };
+type RawRetried = [count: number, after?: string, upTo?: string];
 type RawOutcome = [status: JobOutcome["status"] | null, finishedAt: number, result?: string | null, error?: string];
 
 export const jobKind: RedisKind<"job"> = {
@@ -63,26 +80,34 @@ export const jobKind: RedisKind<"job"> = {
       lua: "job-submit",
       many: true,
       args: (item) => [...itemArgs(item), item.fence?.by ?? "", item.fence?.epoch ?? 0],
+      plain: { lua: "job-submitPlain", many: true, suits: isPlain, args: plainArgs },
       reply: asIs,
       repeatable: () => true,
     },
     "job.submitMany": {
       lua: "job-submitMany",
       args: ({ items }) => items.flatMap(itemArgs),
+      plain: {
+        lua: "job-submitPlain",
+        suits: ({ items }) => items.length > 0 && items.every(isPlain),
+        args: ({ items }) => items.flatMap(plainArgs),
+      },
       reply: (earlier: (string | null)[]) => (earlier.every((id) => id === null) ? null : earlier),
       repeatable: () => true,
     },
     "job.claim": {
       lua: "job-claim",
+      unordered: true,
       many: true,
       holds: true,
       lane: () => "claim",
       args: ({ runId, handleId, max }, { owner, callId, waitMs }) => [runId, handleId, max, waitMs, owner, callId],
-      reply: (raw: RawRun[]) => raw.map(runOf),
+      reply: (raw: RawRun[], { runId, max }) => raw.map((run, i) => runOf(run, max === 1 ? runId : `${runId}.${i}`)),
       none: () => [],
     },
     "job.watch": {
       lua: "job-watch",
+      unordered: true,
       many: true,
       lane: ({ runId }) => runId,
       args: ({ runId, jobId }, { callId, waitMs }) => [runId, jobId, waitMs, callId],
@@ -91,6 +116,7 @@ export const jobKind: RedisKind<"job"> = {
     },
     "job.heartbeat": {
       lua: "job-heartbeat",
+      unordered: true,
       many: true,
       args: ({ runId, leaseMs }) => [runId, leaseMs ?? 0],
       reply: asBoolean,
@@ -109,6 +135,7 @@ export const jobKind: RedisKind<"job"> = {
     },
     "job.step": {
       lua: "job-step",
+      unordered: true,
       many: true,
       args: ({ runId, index, stepId, value }) => [runId, stepIndex(index), JSON.stringify(stepId), value],
       reply: asBoolean,
@@ -120,6 +147,7 @@ export const jobKind: RedisKind<"job"> = {
     },
     "job.finish": {
       lua: "job-finish",
+      unordered: true,
       many: true,
       opens: ({ runId }) => [runId],
       args: ({ runId, outcome }) =>
@@ -128,7 +156,13 @@ export const jobKind: RedisKind<"job"> = {
           : [runId, 1, outcome.result, 0],
       reply: asBoolean,
     },
-    "job.release": { lua: "job-release", opens: ({ runIds }) => runIds, args: ({ runIds }) => runIds, reply: asNull },
+    "job.release": {
+      lua: "job-release",
+      unordered: true,
+      opens: ({ runIds }) => runIds,
+      args: ({ runIds }) => runIds,
+      reply: asNull,
+    },
     "job.cancel": {
       lua: "job-cancel",
       args: ({ jobId, reason }) => [jobId, reason === undefined ? "" : JSON.stringify(reason)],
@@ -149,8 +183,10 @@ export const jobKind: RedisKind<"job"> = {
     },
     "job.retryFailed": {
       lua: "job-retryFailed",
-      args: ({ jobIds }) => [jobIds ? 0 : 1, ...(jobIds ?? [])],
-      reply: asIs,
+      args: ({ jobIds, after = "0", upTo = "" }: RetryFailed) => [jobIds ? 0 : 1, after, upTo, ...(jobIds ?? [])],
+      again: ([count, after, upTo]: RawRetried, { retried = 0 }: RetryFailed) =>
+        after === undefined ? undefined : ({ after, upTo, retried: retried + count } as object),
+      reply: ([count]: RawRetried, { retried = 0 }: RetryFailed) => retried + count,
     },
     "job.pause": { lua: "job-pause", args: () => [], reply: asNull, repeatable: () => true },
     "job.resume": { lua: "job-resume", args: () => [], reply: asNull, repeatable: () => true },
@@ -207,20 +243,36 @@ type Counts = [number, number, number, number, number, number, number, number, n
 
 const STATUSES = ["", "submitted", "delayed", "running", "parked", "retry", "completed", "failed", "cancelled"];
 
-/** What a script needs of a job, and what it stores as it is (read_record in prelude-job.lua). */
-function itemArgs(item: JobItem): Argument[] {
-  const { jobId, input, bytes, key = "", keyTtlMs = DEFAULT_KEY_TTL_MS, delayMs = 0, at = -1, meta } = item;
-  const { priority = DEFAULT_PRIORITY, orderingKey = "", maxAttempts = 1, leaseMs = DEFAULT_LEASE_MS } = item;
+/** Whether it is submitted by the short script. */
+function isPlain({ key, orderingKey, delayMs, at, priority = DEFAULT_PRIORITY, fence }: JobItem): boolean {
+  return !key && !orderingKey && !delayMs && at === undefined && priority === DEFAULT_PRIORITY && fence === undefined;
+}
+
+function plainArgs(item: JobItem): Argument[] {
+  const { jobId, bytes } = item;
   // It becomes a part of names and texts as it is.
   if (!/^[\w.:-]{1,128}$/.test(jobId)) throw new ValidationError("a job's id must be 1–128 letters and digits");
+  if (bytes > MAX_PAYLOAD_BYTES) throw new PayloadTooLargeError({ limitBytes: MAX_PAYLOAD_BYTES, actualBytes: bytes });
+  return [jobId, recordText(item)];
+}
+
+function itemArgs(item: JobItem): Argument[] {
+  const { key = "", keyTtlMs = DEFAULT_KEY_TTL_MS, delayMs = 0, at = -1 } = item;
+  const { priority = DEFAULT_PRIORITY, orderingKey = "" } = item;
   // Anything else has no line to stand in.
   if (!(priority >= 0 && priority <= 9)) throw new ValidationError("priority must be from 0 to 9");
-  const lengths = `${key === "" ? 0 : utf8Bytes(key)} ${orderingKey === "" ? 0 : utf8Bytes(orderingKey)} ${
-    meta === undefined ? -1 : utf8Bytes(meta)
-  }`;
-  const numbers = `${leaseMs} ${priority} ${lengths} ${maxAttempts} ${backoffText(item)} ${keyTtlMs}`;
-  const record = `${numbers}\n${key}${orderingKey}${meta ?? ""}${input}`;
-  return [jobId, record, bytes, priority, delayMs, at, key, keyTtlMs, orderingKey];
+  return [...plainArgs(item), priority, delayMs, at, key, keyTtlMs, orderingKey];
+}
+
+/** What is stored (read_record in prelude-job.lua), but for the numbers in front, which the script puts there. */
+function recordText(item: JobItem): string {
+  const { input, key = "", orderingKey = "", meta, keyTtlMs = DEFAULT_KEY_TTL_MS, backoff } = item;
+  const { priority = DEFAULT_PRIORITY, maxAttempts = 1, leaseMs = DEFAULT_LEASE_MS } = item;
+  const texts = `${key}${orderingKey}${meta ?? ""}`;
+  const isUsual = maxAttempts === 1 && leaseMs === DEFAULT_LEASE_MS && priority === DEFAULT_PRIORITY;
+  if (isUsual && backoff === undefined && texts === "" && meta === undefined) return `\n${input}`;
+  const lengths = `${utf8Bytes(key)} ${utf8Bytes(orderingKey)} ${meta === undefined ? -1 : utf8Bytes(meta)}`;
+  return ` ${leaseMs} ${priority} ${lengths} ${maxAttempts} ${backoffText(item)} ${keyTtlMs}\n${texts}${input}`;
 }
 
 function backoffText({ backoff }: JobItem): string {
@@ -238,10 +290,10 @@ function stepIndex(index: number): number {
   throw new ValidationError(`a job has at most ${MAX_STEPS} steps`);
 }
 
-function runOf([runId, jobId, input, attempt, leaseMs, ...more]: RawRun): JobRun {
+function runOf(raw: RawRun, runId: string): JobRun {
+  if (raw.length === 2) return firstRunOf(raw[1], { runId, jobId: raw[0] });
+  const [jobId, input, attempt, leaseMs, key, meta, resumes, steps] = raw;
   const run: JobRun = { runId, jobId, input, attempt, leaseMs };
-  if (more.length === 0) return run;
-  const [key, meta, resumes, steps] = more;
   if (key !== null) run.key = key;
   if (meta !== null) run.meta = meta;
   if (resumes !== null) run.resumes = resumes;
@@ -253,6 +305,12 @@ function runOf([runId, jobId, input, attempt, leaseMs, ...more]: RawRun): JobRun
     ]);
   }
   return run;
+}
+
+function firstRunOf(plainRecord: string, ids: { runId: string; jobId: string }): JobRun {
+  const end = plainRecord.indexOf("\n");
+  const [, , , leaseMs = DEFAULT_LEASE_MS] = plainRecord.slice(0, end).split(" ");
+  return { ...ids, input: plainRecord.slice(end + 1), attempt: 1, leaseMs: Number(leaseMs) };
 }
 
 function recordOf(raw: RawRecord): JobRecord {

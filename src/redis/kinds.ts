@@ -25,15 +25,18 @@ export function kindOf<K extends Kind>(kind: K): RedisKind<K> {
 }
 
 /** Scripts of no kind in particular. */
-const COMMON = ["instance-open", "instance-unwait", "instance-renew", "instance-clock"];
+export const COMMON = ["instance-open", "instance-unwait", "instance-renew", "instance-clock"];
 
 const luaOf = ({ lua, plain }: Script): string[] => (plain ? [lua, plain.lua] : [lua]);
 
+export function scriptNamesOf(kind: Kind): string[] {
+  const { scripts, steps = {}, sweep, goodbye } = kinds[kind];
+  const named = [...Object.values<object>(scripts), ...Object.values(steps)];
+  const commands = named.flatMap((script) => ("lua" in script ? luaOf(script as Script) : []));
+  return [...commands, ...(sweep ? [sweep] : []), ...(goodbye ? [goodbye] : [])];
+}
+
+/** All that there are. */
 export function scriptNames(): string[] {
-  const own = Object.values(kinds).flatMap(({ scripts, steps = {}, sweep, goodbye }) => {
-    const named = [...Object.values<object>(scripts), ...Object.values(steps)];
-    const commands = named.flatMap((script) => ("lua" in script ? luaOf(script as Script) : []));
-    return [...commands, ...(sweep ? [sweep] : []), ...(goodbye ? [goodbye] : [])];
-  });
-  return [...COMMON, ...own];
+  return [...COMMON, ...Object.keys(kinds).flatMap((kind) => scriptNamesOf(kind as Kind))];
 }

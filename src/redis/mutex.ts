@@ -26,6 +26,7 @@ export const mutexKind: RedisKind<"mutex"> = {
   scripts: {
     "mutex.acquire": {
       lua: "mutex-acquire",
+      unordered: true,
       many: true,
       args: ({ resource, value, ttlMs, mode }, { waitMs, owner, callId }) => [
         fieldOf(resource),
@@ -44,12 +45,14 @@ export const mutexKind: RedisKind<"mutex"> = {
     },
     "mutex.release": {
       lua: "mutex-release",
+      unordered: true,
       many: true,
       args: ({ resource, value }) => [fieldOf(resource), value],
       reply: asNull,
     },
     "mutex.extend": {
       lua: "mutex-extend",
+      unordered: true,
       many: true,
       args: ({ resource, value, ttlMs }) => [fieldOf(resource), value, ttlMs, Date.now()],
       reply: asIs,

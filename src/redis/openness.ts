@@ -2,6 +2,7 @@ import type { InstanceSpec } from "../client/backend.js";
 import type { Kind } from "../protocol/commands.js";
 import { TabloomError } from "../protocol/errors.js";
 import type { Call } from "./call.js";
+import type { Script } from "./script.js";
 
 export interface OpennessOptions<K extends Kind> {
   /** Opens the instance on the server. */
@@ -23,6 +24,7 @@ export class Openness<K extends Kind> {
   #opening: Promise<void> | undefined;
   #held: Call[] = [];
   #inFlight = 0;
+  #orderedInFlight = 0;
 
   constructor(spec: InstanceSpec<K>, options: OpennessOptions<K>) {
     this.spec = spec;
@@ -38,6 +40,11 @@ export class Openness<K extends Kind> {
     return this.#inFlight > 0;
   }
 
+  /** Whether a call may be sent behind those that are under way, any of which the server may refuse. */
+  takes({ unordered }: Pick<Script, "unordered">): boolean {
+    return unordered ? this.#orderedInFlight === 0 : this.#inFlight === 0;
+  }
+
   async openWith(spec: InstanceSpec<K>): Promise<void> {
     await this.#options.open(spec);
     this.spec = spec;
@@ -49,12 +56,14 @@ export class Openness<K extends Kind> {
     if (!this.open) this.#reopenSoon();
   }
 
-  sent(calls: number): void {
-    this.#inFlight += calls;
+  sent(calls: readonly Call[]): void {
+    this.#inFlight += calls.length;
+    this.#orderedInFlight += orderedOf(calls);
   }
 
-  answered(calls: number): void {
-    this.#inFlight -= calls;
+  answered(calls: readonly Call[]): void {
+    this.#inFlight -= calls.length;
+    this.#orderedInFlight -= orderedOf(calls);
     if (this.#held.length > 0 && !this.open) this.#reopenSoon();
   }
 
@@ -94,4 +103,9 @@ export class Openness<K extends Kind> {
       if (this.#held.length > 0 && !closed()) setTimeout(() => this.#reopenSoon(), 0);
     }
   }
+}
+
+/** All calls of a batch are of one script. */
+function orderedOf(calls: readonly Call[]): number {
+  return calls[0]?.script.unordered ? 0 : calls.length;
 }

@@ -36,6 +36,7 @@ export const queueKind: RedisKind<"queue"> = {
     },
     "queue.claim": {
       lua: "queue-claim",
+      unordered: true,
       many: true,
       args: ({ deliveryId, max, leaseMs }, { owner, callId, waitMs }) => [
         deliveryId,
@@ -48,9 +49,16 @@ export const queueKind: RedisKind<"queue"> = {
       reply: deliveriesOf,
       none: () => [],
     },
-    "queue.ack": { lua: "queue-ack", many: true, args: ({ deliveryId }) => [deliveryId], reply: asBoolean },
+    "queue.ack": {
+      lua: "queue-ack",
+      unordered: true,
+      many: true,
+      args: ({ deliveryId }) => [deliveryId],
+      reply: asBoolean,
+    },
     "queue.nack": {
       lua: "queue-nack",
+      unordered: true,
       args: ({ deliveryId, delayMs, reason, error, deadLetter, elseDelayMs }) => [
         deliveryId,
         delayMs ?? 0,
@@ -63,11 +71,12 @@ export const queueKind: RedisKind<"queue"> = {
     },
     "queue.touch": {
       lua: "queue-touch",
+      unordered: true,
       many: true,
       args: ({ deliveryId, leaseMs }) => [deliveryId, leaseMs ?? 0],
       reply: asIs,
     },
-    "queue.release": { lua: "queue-release", args: ({ deliveryIds }) => deliveryIds, reply: asIs },
+    "queue.release": { lua: "queue-release", unordered: true, args: ({ deliveryIds }) => deliveryIds, reply: asIs },
     "queue.pause": { lua: "queue-pause", args: () => [], reply: asNull, repeatable: () => true },
     "queue.resume": { lua: "queue-resume", args: () => [], reply: asNull, repeatable: () => true },
     "queue.purge": { lua: "queue-purge", args: () => [], reply: asIs },

@@ -10,6 +10,7 @@ export const ratelimitKind: RedisKind<"ratelimit"> = {
   scripts: {
     "ratelimit.check": {
       lua: "ratelimit-check",
+      unordered: true,
       many: true,
       args: ({ identifier, cost }) => [fieldOf(identifier), cost],
       reply: resultOf,

@@ -34,7 +34,7 @@ export const registryKind: RedisKind<"registry"> = {
       args: writeArgs,
       reply: stampOrNull,
     },
-    "registry.touch": { lua: "registry-touch", many: true, args: ({ key }) => [key], reply: endOf },
+    "registry.touch": { lua: "registry-touch", unordered: true, many: true, args: ({ key }) => [key], reply: endOf },
     "registry.remove": {
       lua: "registry-remove",
       many: true,
@@ -49,6 +49,7 @@ export const registryKind: RedisKind<"registry"> = {
     },
     "registry.get": {
       lua: "registry-get",
+      unordered: true,
       many: true,
       args: ({ key, includeExpired }) => [key, includeExpired ? 1 : 0],
       reply: recordOrNull,

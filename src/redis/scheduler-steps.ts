@@ -89,6 +89,7 @@ export const steps = {
   }),
   get: step({
     lua: "scheduler-get",
+    many: true,
     args: ({ scheduleId }: { scheduleId: string }) => [scheduleId],
     reply: ([now, seed, item, progress]: [number, string, string | null, string | null]) => ({
       now,

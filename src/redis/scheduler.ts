@@ -40,6 +40,8 @@ export const schedulerKind: RedisKind<"scheduler", SchedulerResident> = {
     "scheduler.trigger": { run: trigger },
     "scheduler.get": {
       lua: "scheduler-get",
+      unordered: true,
+      many: true,
       args: ({ scheduleId }) => [scheduleId],
       reply: ([, , item, progress]: [number, string, string | null, string | null]) =>
         item === null || progress === null ? null : infoOf(scheduleOf(item, progress)),

@@ -12,8 +12,9 @@ const files = import.meta.glob<string>("./lua/*.lua", { query: "?raw", import: "
 const sources = new Map<string, ScriptSource>();
 
 /**
- * The script of a file in lua/. Its header says which keys it is given (`-- KEYS meta messages`: in the text `meta_key`,
- * `messages_key`) and which functions it needs besides those of prelude.lua (`-- PRELUDE queue`: prelude-queue.lua).
+ * The script of a file in lua/. Its header says which keys it may touch (`-- KEYS meta messages`: in the text `meta_key`,
+ * `messages_key`), of which it is given those that it needs, and which functions it needs besides those of prelude.lua
+ * (`-- PRELUDE queue`: prelude-queue.lua).
  */
 export function scriptSource(name: string): ScriptSource {
   let source = sources.get(name);
@@ -23,9 +24,9 @@ export function scriptSource(name: string): ScriptSource {
 
 function makeSource(name: string): ScriptSource {
   const body = fileOf(name);
-  const parts = header(body, "KEYS");
   const preludes = ["prelude", ...header(body, "PRELUDE").map((part) => `prelude-${part}`)];
   const text = leanScript([...preludes.map(fileOf), body]);
+  const parts = header(body, "KEYS").filter((part) => new RegExp(`(?<![.\\w])${part}_key\\b`).test(text));
   // Named, so that no two are one to the server, which knows them by their texts.
   return { name, text: `-- ${name}\n${withKeys(text, parts)}`, parts };
 }

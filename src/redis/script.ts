@@ -28,6 +28,8 @@ export interface Script<Op extends CommandName = CommandName> {
   readonly many?: true;
   args(body: Body<Op>, call: CallInfo): readonly Argument[];
   reply(raw: never, body: Body<Op>): Reply<Op>;
+  /** For what is done in portions: there is more, and the call goes on with this. */
+  again?(raw: never, body: Body<Op>): Body<Op> | undefined;
   /**
    * For commands that may wait: what is answered when nothing came. Such scripts reply `{1, reply}`, or `{0}` for
    * "nothing yet", having put the call's id among the waiters when it may wait.
@@ -44,6 +46,11 @@ export interface Script<Op extends CommandName = CommandName> {
   repeatable?(body: Body<Op>): boolean;
   /** For the calls that most calls are. Replies `ELSE` when it is not enough: then the whole script runs. */
   readonly plain?: PlainScript<Op>;
+  /**
+   * Calls of such scripts may overtake each other, though never one of another: the next need not wait until the server
+   * has taken those before.
+   */
+  readonly unordered?: true;
   /** Takes what counts as held by this process: from then on its lease is renewed (prelude-owners.lua). */
   readonly holds?: true;
 }

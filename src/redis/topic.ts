@@ -30,6 +30,7 @@ export const topicKind: RedisKind<"topic"> = {
     },
     "topic.claim": {
       lua: "topic-claim",
+      unordered: true,
       many: true,
       holds: true,
       args: ({ group, deliveryId, max }, { owner, callId, waitMs }) => [group, deliveryId, max, waitMs, owner, callId],
@@ -43,10 +44,18 @@ export const topicKind: RedisKind<"topic"> = {
       },
       none: () => ({ deliveries: [] }),
     },
-    "topic.commit": { lua: "topic-commit", many: true, args: deliveryArgs, reply: asBoolean },
-    "topic.touch": { lua: "topic-touch", many: true, holds: true, args: deliveryArgs, reply: asBoolean },
+    "topic.commit": { lua: "topic-commit", unordered: true, many: true, args: deliveryArgs, reply: asBoolean },
+    "topic.touch": {
+      lua: "topic-touch",
+      unordered: true,
+      many: true,
+      holds: true,
+      args: deliveryArgs,
+      reply: asBoolean,
+    },
     "topic.release": {
       lua: "topic-release",
+      unordered: true,
       args: ({ group, deliveryIds }) => [group, ...deliveryIds],
       reply: asIs,
     },

@@ -1,6 +1,6 @@
 import { assert } from "chai";
 import { z } from "zod";
-import type { Job, Scheduler } from "../../src/memory.js";
+import type { Job, Scheduler, SchedulerMetrics } from "../../src/memory.js";
 import type { World } from "./case.js";
 
 export const SECOND = 1000;
@@ -12,6 +12,36 @@ const TIME =
   "on Redis epochs are times in µs, and do not count from 1: the same with those in test/redis/scheduler.test.ts";
 /** For cases that name the first epochs. */
 export const EPOCH_IS_TIME = { redis: TIME, "redis-cluster": TIME };
+
+/** Of a process in which nothing happened yet. */
+export const NO_METRICS: SchedulerMetrics = {
+  isLeader: false,
+  leaderEpoch: 0,
+  leaderChanges: 0,
+  dispatchSubmitted: 0,
+  dispatchFailed: 0,
+  dispatchRetried: 0,
+  dispatchSkipped: 0,
+  dispatchDlq: 0,
+  triggerSubmitted: 0,
+  triggerFailed: 0,
+  triggerRejected: 0,
+  tickErrors: 0,
+  lastTickAt: null,
+};
+
+/** What is told of one schedule: made, changed, run at its slot and by hand, removed, asked for once more; then stopped. */
+export const TOLD = [
+  "schedule_registered",
+  "schedule_registered",
+  "schedule_updated",
+  "leader_acquired",
+  "dispatch_submitted",
+  "trigger_submitted",
+  "schedule_unregistered",
+  "schedule_unregistered",
+  "leader_lost",
+];
 
 const schema = z.object({ what: z.string() });
 

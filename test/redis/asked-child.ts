@@ -13,8 +13,8 @@ export interface AskedChild {
 /** One line of its output. */
 export type Said = { note: unknown } | { id: number; value: unknown } | { id: number; error: string };
 
-export function startAskedChild(module: URL): AskedChild {
-  const child = startChild(module);
+export async function startAskedChild(module: URL): Promise<AskedChild> {
+  const child = await startChild(module);
   const asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   const hearers: ((note: unknown) => void)[] = [];
   let last = 0;

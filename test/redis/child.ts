@@ -1,9 +1,16 @@
+/** Processes of an app, as the system sees them: they can be killed and stopped in the middle of anything. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-/** A process that runs a module of the sources. */
+const ROOT = resolve(import.meta.dirname, "../..");
+/** Below the folder of the libraries that they import. */
+const FOLDER = join(ROOT, ".out/children");
+
+/** A process that runs a module of the tests. */
 export interface Child {
+  readonly pid: number;
   /** The next line that it says. */
   says(): Promise<string>;
   tell(line: string): void;
@@ -13,22 +20,19 @@ export interface Child {
   kill(): Promise<void>;
 }
 
-const RUN = `
-  import { runnerImport } from "vite";
-  const define = { __VERSION__: JSON.stringify("test") };
-  await runnerImport(process.argv[1], { configFile: false, logLevel: "error", define });
-`;
-
 const running = new Set<Child>();
+/** Each module is built once: a process of its own then starts as quickly as any. */
+const builds = new Map<string, Promise<string>>();
 
-export function startChild(module: URL, ...args: string[]): Child {
+export async function startChild(module: URL, ...args: string[]): Promise<Child> {
   const file = fileURLToPath(module);
-  const child: ChildProcess = spawn(process.execPath, ["--input-type=module", "-e", RUN, file, ...args], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+  let built = builds.get(file);
+  if (built === undefined) builds.set(file, (built = builtOf(file)));
+  const child: ChildProcess = spawn(process.execPath, [await built, ...args], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const gone = new Promise<void>((done) => child.once("exit", () => done()));
   const started: Child = {
+    pid: child.pid!,
     async says() {
       const { value, done } = await lines.next();
       if (done) throw new Error(`${file} ended`);
@@ -48,4 +52,24 @@ export function startChild(module: URL, ...args: string[]): Child {
 
 export async function killChildren(): Promise<void> {
   await Promise.all([...running].map((child) => child.kill()));
+}
+
+async function builtOf(file: string): Promise<string> {
+  // Most files of tests start none.
+  const { build } = await import("vite");
+  const name = basename(file, ".ts");
+  const outDir = join(FOLDER, name);
+  await build({
+    configFile: false,
+    root: ROOT,
+    logLevel: "error",
+    define: { __VERSION__: '"0.0.0"' },
+    build: {
+      ssr: file,
+      outDir,
+      target: "node20",
+      rolldownOptions: { output: { entryFileNames: `${name}.js` } },
+    },
+  });
+  return join(outDir, `${name}.js`);
 }

@@ -1,6 +1,7 @@
 /** A cluster loses a master, on purpose or not. */
 import { Cluster } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startLoad } from "./load.js";
 import { closeAll, drain, newPrefix, outcome, parked, processAt, says, textQueue } from "./processes.js";
 import { type ClusterServers, type Server, startCluster, until } from "./server.js";
 
@@ -16,25 +17,66 @@ afterAll(() => cluster?.stop());
 const nodes = (): Server[] => [...cluster.masters, ...cluster.replicas];
 const newProcess = (prefix: string) => processAt(new Cluster(cluster.nodes, { lazyConnect: true }), prefix);
 
-/** Where the instance lives now, and who would take its place. */
-async function homeOf(prefix: string, id = "work"): Promise<{ master: Server; replica: Server }> {
-  const slot = Number(await cluster.masters[0]!.ask("CLUSTER", "KEYSLOT", `${prefix}:{queue::default:${id}}:meta`));
+interface Shard {
+  readonly slots: readonly [number, number];
+  readonly master: Server;
+  readonly replica: Server;
+}
+
+/** Who serves which slots now, and who would take its place. */
+async function shards(): Promise<Shard[]> {
   const living = await Promise.any(nodes().map(async (node) => (await node.ask("CLUSTER", "SLOTS")) as Slots));
-  const [, , ...serving] = living.find(([from, to]) => slot >= from && slot <= to)!;
-  const [master, replica] = serving.map(([, port]) => nodes().find((node) => node.port === port)!);
-  return { master: master!, replica: replica! };
+  return living.map(([from, to, ...serving]) => {
+    const [master, replica] = serving.map(([, port]) => nodes().find((node) => node.port === port)!);
+    return { slots: [from, to], master: master!, replica: replica! };
+  });
 }
 type Slots = [number, number, ...[string, number][]][];
 
+/** Where the instance lives now. */
+async function homeOf(prefix: string, id = "work"): Promise<Shard> {
+  const slot = Number(await cluster.masters[0]!.ask("CLUSTER", "KEYSLOT", `${prefix}:{queue::default:${id}}:meta`));
+  return (await shards()).find(({ slots: [from, to] }) => slot >= from && slot <= to)!;
+}
+
 /** Resolves when both know: until then the old master may keep a call without an answer for as long as it may pause. */
-async function failOver({ master, replica }: { master: Server; replica: Server }): Promise<void> {
+async function failOver(...moved: Shard[]): Promise<void> {
   // The masters elect a shard's new one at most once in two node timeouts (server.ts); until then they ignore the question.
   await new Promise((resolve) => setTimeout(resolve, 2100));
-  await replica.ask("CLUSTER", "FAILOVER");
-  await until("the old master knows", async () => String(await master.ask("ROLE")).startsWith("slave"));
+  for (const { master, replica } of moved) {
+    await replica.ask("CLUSTER", "FAILOVER");
+    await until("the old master knows", async () => String(await master.ask("ROLE")).startsWith("slave"));
+  }
 }
 
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`);
+
+describe("under work of every kind", { timeout: 90_000 }, () => {
+  const newLoad = () => startLoad(() => new Cluster(cluster.nodes, { lazyConnect: true }), newPrefix());
+
+  test("every master makes way for its replica: nothing is lost, nothing is doubled", async () => {
+    const load = newLoad();
+    await load.goesOn();
+    await failOver(...(await shards()));
+    const movedAt = performance.now();
+    await load.goesOn();
+    says("all work after three planned failovers", movedAt);
+    expect(await load.end()).toEqual([]);
+  });
+
+  test("a master is killed: what it had not copied may be lost, nothing is doubled", async () => {
+    const load = newLoad();
+    await load.goesOn();
+    const [{ master, replica }] = (await shards()) as [Shard];
+    await master.kill();
+    await until("its replica is master", async () => String(await replica.ask("ROLE")).startsWith("master"));
+    const movedAt = performance.now();
+    await load.goesOn();
+    says("all work after a master's death", movedAt);
+    expect(await load.end({ lossy: true })).toEqual([]);
+    await master.restart();
+  });
+});
 
 describe("a planned failover", { timeout: 60_000 }, () => {
   test("under load: everything is there once and in order", async () => {

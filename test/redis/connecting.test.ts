@@ -59,13 +59,11 @@ describe("status", { timeout: 20_000 }, () => {
     await expect.poll(() => backend.status.connected).toBe(true);
     await backend.close();
     expect(told.map(({ state }) => state)).toEqual(["ready", "connecting", "connecting", "ready", "closed"]);
-    expect(told.map(({ problem }) => problem)).toEqual([
-      undefined,
-      undefined,
-      expect.stringContaining("ECONNREFUSED"),
-      undefined,
-      undefined,
-    ]);
+    const [first, lost, refused, ...later] = told.map(({ problem }) => problem);
+    expect([first, ...later]).toEqual([undefined, undefined, undefined]);
+    expect(refused).toContain("ECONNREFUSED");
+    // A connection may end in silence.
+    expect(lost ?? "ECONNRESET").toContain("ECONNRESET");
     await server.stop();
   });
 

@@ -1,42 +1,42 @@
 /** The way to the server fails, and the server itself does not. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend } from "../../src/server.js";
 import { closeAll, drain, newPrefix, outcome, parked, processAt, says, textQueue } from "./processes.js";
 import { type Proxy, startProxy } from "./proxy.js";
-import { type Server, startServer } from "./server.js";
+import { type Server, startServer, until } from "./server.js";
 
 let redis: Server;
-let proxy: Proxy;
+const ways: Proxy[] = [];
 
 beforeAll(async () => {
   redis = await startServer();
 });
-beforeEach(async () => {
-  proxy = await startProxy(redis.port);
-});
-afterEach(async () => {
-  await proxy.restore();
+afterAll(async () => {
+  await Promise.all(ways.map((way) => way.restore()));
   await closeAll();
-  await proxy.stop();
+  await Promise.all(ways.map((way) => way.stop()));
+  await redis?.stop();
 });
-afterAll(() => redis?.stop());
 
-/** One that goes through the proxy, and one that does not. */
-function two() {
+/** A process whose way to the server can be made to fail, and one that is not concerned. */
+async function two() {
   const prefix = newPrefix();
+  const proxy = await startProxy(redis.port);
+  ways.push(proxy);
   const backend = processAt(proxy.url, prefix);
-  return { backend, far: textQueue(backend), near: textQueue(processAt(redis.url, prefix)) };
+  return { proxy, backend, far: textQueue(backend), near: textQueue(processAt(redis.url, prefix)) };
 }
 
 /** The way is cut, and the process knows: what it asks for now is not sent. */
-async function cutFrom(backend: Backend): Promise<void> {
+async function cutFrom({ proxy, backend }: { proxy: Proxy; backend: Backend }): Promise<void> {
   await proxy.cut();
-  await expect.poll(() => backend.status.connected).toBe(false);
+  await until("it knows", () => !backend.status.connected);
 }
 
-describe("an outage", { timeout: 30_000 }, () => {
+// Some wait for as long as a call may.
+describe.concurrent("an outage", { timeout: 30_000 }, () => {
   test("a parked recv goes on, with what came meanwhile", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     const received = far.recv();
     await parked(near);
     await proxy.cut();
@@ -48,7 +48,7 @@ describe("an outage", { timeout: 30_000 }, () => {
   });
 
   test("so does one that was not even asked yet", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     await proxy.cut();
     const received = far.recv();
     await near.send({ data: "meanwhile" });
@@ -59,7 +59,7 @@ describe("an outage", { timeout: 30_000 }, () => {
   });
 
   test("a stream rides out several, and has everything once and in order", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     const sent = Array.from({ length: 30 }, (_, i) => `m${i}`);
     const got: string[] = [];
     const ending = new AbortController();
@@ -90,9 +90,9 @@ describe("an outage", { timeout: 30_000 }, () => {
   });
 
   test("calls that were made in it run in their order once it is over", async () => {
-    const { backend, far, near } = two();
+    const { proxy, backend, far, near } = await two();
     await far.send({ data: "0" });
-    await cutFrom(backend);
+    await cutFrom({ proxy, backend });
     const sending = ["1", "2", "3"].map((data) => far.send({ data }));
     const many = far.sendMany([{ data: "4" }, { data: "5" }]);
     await proxy.restore();
@@ -103,9 +103,9 @@ describe("an outage", { timeout: 30_000 }, () => {
   });
 
   test("calls that cannot wait longer fail OFFLINE, may be retried, and did nothing", async () => {
-    const { backend, far, near } = two();
+    const { proxy, backend, far, near } = await two();
     await far.send({ data: "before" });
-    await cutFrom(backend);
+    await cutFrom({ proxy, backend });
     const calls = [far.send({ data: "lost" }), far.stats(), far.recv({ wait: false }), far.pause()];
     const errors = await Promise.all(calls.map((call) => call.then(String, (error: unknown) => error)));
     for (const error of errors) expect(error).toMatchObject({ code: "OFFLINE", retryable: true });
@@ -115,8 +115,8 @@ describe("an outage", { timeout: 30_000 }, () => {
   });
 
   test("a process that starts in it says OFFLINE, and works when it is over", async () => {
+    const { proxy, far } = await two();
     await proxy.cut();
-    const { far } = two();
     expect(await outcome(far.send({ data: "a" }))).toBe("OFFLINE");
     await proxy.restore();
     await far.send({ data: "b" });
@@ -124,7 +124,7 @@ describe("an outage", { timeout: 30_000 }, () => {
   });
 
   test("a call that is given up in it does not run afterwards", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     await far.send({ data: "a" });
     await proxy.cut();
     const ending = new AbortController();
@@ -137,9 +137,9 @@ describe("an outage", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a connection that is dead, though nobody said so", { timeout: 30_000 }, () => {
+describe.concurrent("a connection that is dead, though nobody said so", { timeout: 30_000 }, () => {
   test("is noticed while a call is due, and by who only waits", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     const received = far.recv({ timeoutMs: 60_000 });
     await parked(near);
     proxy.silence();
@@ -150,7 +150,7 @@ describe("a connection that is dead, though nobody said so", { timeout: 30_000 }
   });
 
   test("is noticed by a one-shot call, which then does not know", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     await far.send({ data: "a" });
     proxy.silence();
     const silentAt = performance.now();
@@ -161,9 +161,9 @@ describe("a connection that is dead, though nobody said so", { timeout: 30_000 }
   });
 });
 
-describe("a reply that is lost", { timeout: 30_000 }, () => {
+describe.concurrent("a reply that is lost", { timeout: 30_000 }, () => {
   test("leaves a send without a key INDETERMINATE; it had its effect once", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     await far.stats();
     proxy.loseReplyTo("has its effect");
     const error = await far.send({ data: "has its effect" }).then(String, (thrown: unknown) => thrown);
@@ -172,7 +172,7 @@ describe("a reply that is lost", { timeout: 30_000 }, () => {
   });
 
   test("is asked for again under an idempotency key, and nothing is doubled", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     await far.stats();
     proxy.loseReplyTo("only once");
     const { messageId } = await far.send({ data: "only once", idempotencyKey: "k" });
@@ -188,12 +188,12 @@ describe("a reply that is lost", { timeout: 30_000 }, () => {
   });
 
   test("and no server comes back to ask: who cannot know says so, and the rest may be called again", async () => {
-    const { backend, far, near } = two();
+    const { proxy, backend, far, near } = await two();
     await far.stats();
     proxy.stopListening();
     proxy.loseReplyTo("nobody knows");
     const calls: Promise<unknown>[] = [far.send({ data: "nobody knows", idempotencyKey: "k" }), far.stats()];
-    await expect.poll(() => backend.status.connected).toBe(false);
+    await until("it knows", () => !backend.status.connected);
     calls.push(far.send({ data: "not sent", idempotencyKey: "l" }));
     const errors = await Promise.all(calls.map((call) => call.then(String, (error: unknown) => error)));
     expect(errors).toMatchObject([{ code: "INDETERMINATE" }, { code: "OFFLINE" }, { code: "OFFLINE" }]);
@@ -203,7 +203,7 @@ describe("a reply that is lost", { timeout: 30_000 }, () => {
   });
 
   test("of a claim: the same messages are given again, as the same delivery", async () => {
-    const { backend, far, near } = two();
+    const { proxy, backend, far, near } = await two();
     await near.sendMany([{ data: "a" }, { data: "b" }]);
     await far.stats();
     // The process's name is in the arguments of its claims.
@@ -219,13 +219,13 @@ describe("a reply that is lost", { timeout: 30_000 }, () => {
   });
 
   test("of several calls in one script: each has an outcome of its own", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     await far.stats();
     proxy.loseReplyTo("first");
     const outcomes = await Promise.all([
-      outcome(far.send({ data: "first" })),
-      outcome(far.send({ data: "second", idempotencyKey: "2" })),
-      outcome(far.send({ data: "third" })),
+      outcome(far.send({ data: "first", orderingKey: "k" })),
+      outcome(far.send({ data: "second", orderingKey: "k", idempotencyKey: "2" })),
+      outcome(far.send({ data: "third", orderingKey: "k" })),
       outcome(far.stats()),
     ]);
     expect(outcomes).toMatchObject(["INDETERMINATE", {}, "INDETERMINATE", { depth: 3 }]);
@@ -233,14 +233,14 @@ describe("a reply that is lost", { timeout: 30_000 }, () => {
   });
 
   test("that comes after the call was given up: the message goes back, its attempt not counted", async () => {
-    const { far, near } = two();
+    const { proxy, far, near } = await two();
     await near.send({ data: "a" });
     await far.stats();
     proxy.slow(200);
     const ending = new AbortController();
     const received = far.recv({ signal: ending.signal });
     // The server has claimed it for this call by then; the answer is on its way.
-    await expect.poll(async () => (await near.stats()).leased).toBe(1);
+    await until("it is claimed", async () => (await near.stats()).leased === 1);
     ending.abort();
     expect(await received).toBeNull();
     const again = await near.recv();

@@ -8,6 +8,9 @@ const WRITES = new Set(
   ).split(" "),
 );
 
+/** Where nothing is made of what they reply, or they are counted. Some are made by functions of the preludes. */
+const CALL = /(?<=^\s*|\bthen |\bdo |\belse |(\+ ))(redis\.call|write|write_set|call_many)\("(\w+)"/gm;
+
 export interface Mutant {
   /** The command, and the part of the instance whose key it is given first: "ZADD ready". */
   readonly step: string;
@@ -16,19 +19,20 @@ export interface Mutant {
   readonly text: string;
 }
 
-/** Every writing call that stands on its own and whose key is named, taken out. */
+/** Every writing call that stands on its own and whose key is named, taken out; also one that a helper makes. */
 export function mutantsOf({ text, parts }: ScriptSource): Mutant[] {
   const mutants: Mutant[] = [];
-  for (const match of text.matchAll(/(?<=^\s*|\bthen |\bdo |\belse )redis\.call\("([A-Z]+)"/gm)) {
-    const end = endOfCall(text, match.index + "redis.call".length);
-    if (!WRITES.has(match[1]!) || end === undefined) continue;
+  for (const match of text.matchAll(CALL)) {
+    const [, counted, call, command] = match as unknown as [string, string | undefined, string, string];
+    const end = endOfCall(text, match.index + call.length);
+    if (end === undefined || (call !== "write_set" && !WRITES.has(command))) continue;
     const without = text.slice(match.index, end);
-    const key = /^redis\.call\("[A-Z]+", KEYS\[(\d+)\]/.exec(without)?.[1];
+    const key = /KEYS\[(\d+)\]/.exec(without)?.[1];
     if (key === undefined) continue;
     mutants.push({
-      step: `${match[1]} ${parts[Number(key) - 1]}`,
+      step: `${call === "write_set" ? "sets" : command} ${parts[Number(key) - 1]}`,
       without,
-      text: `${text.slice(0, match.index)}do end${text.slice(end)}`,
+      text: `${text.slice(0, match.index)}${counted ? "0" : "do end"}${text.slice(end)}`,
     });
   }
   return mutants;

@@ -37,7 +37,7 @@ interface Worker extends AskedChild {
 }
 
 async function there(): Promise<Worker> {
-  const child = startAskedChild(new URL("mutex-child.ts", import.meta.url));
+  const child = await startAskedChild(new URL("mutex-child.ts", import.meta.url));
   await child.ask({ do: "connect", url: server.url, prefix } satisfies MutexRequest);
   return { ...child, told: (request) => child.ask(request) as Promise<Told> };
 }

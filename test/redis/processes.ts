@@ -3,7 +3,8 @@ import { z } from "zod";
 import { createRedisBackend } from "../../src/redis/backend.js";
 import type { RedisTarget } from "../../src/redis/client.js";
 import * as tabloom from "../../src/server.js";
-import { until } from "./server.js";
+import { killChildren } from "./child.js";
+import { type Server, until } from "./server.js";
 
 const opened: tabloom.Backend[] = [];
 let spaces = 0;
@@ -19,6 +20,13 @@ export function processAt(redis: RedisTarget, prefix: string): tabloom.Backend {
 
 export async function closeAll(): Promise<void> {
   await Promise.all(opened.splice(0).map((backend) => backend.close()));
+}
+
+/** At the end of a file of tests: whatever it has started. */
+export async function endAll(...servers: (Server | undefined)[]): Promise<void> {
+  await killChildren();
+  await closeAll();
+  await Promise.all(servers.map(async (server) => server?.stop()));
 }
 
 type Options = Omit<Parameters<typeof tabloom.queue>[0], "schema" | "backend" | "id"> & { id?: string };

@@ -12,6 +12,10 @@ export interface Proxy {
   slow(ms: number): void;
   /** What holds this text reaches the server; its reply is lost, and the connection with it. Once. */
   loseReplyTo(text: string): void;
+  /** Of the next commands that come together, the last and what follows come when that is asked for; the others have. */
+  holdLast(): Promise<() => void>;
+  /** New connections are refused; those that there are go on. */
+  stopListening(): void;
   /** New connections work again. */
   restore(): Promise<void>;
   stop(): Promise<void>;
@@ -21,6 +25,8 @@ interface Link {
   readonly client: Socket;
   readonly server: Socket;
   silent: boolean;
+  /** What does not go on yet. */
+  held: Buffer[] | undefined;
   /** The next reply is the one to lose. */
   losing: boolean;
   /** What the server said so far has been passed on. */
@@ -32,6 +38,7 @@ export async function startProxy(target: number): Promise<Proxy> {
   let listener: Listener | undefined;
   let port = 0;
   let lost: string | undefined;
+  let holding: ((pass: () => void) => void) | undefined;
   let delayMs = 0;
 
   const end = (link: Link): void => {
@@ -41,7 +48,7 @@ export async function startProxy(target: number): Promise<Proxy> {
   };
   const accept = (client: Socket): void => {
     const server = connect(target, "127.0.0.1");
-    const link: Link = { client, server, silent: false, losing: false, passed: Promise.resolve() };
+    const link: Link = { client, server, silent: false, held: undefined, losing: false, passed: Promise.resolve() };
     links.add(link);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
@@ -54,7 +61,18 @@ export async function startProxy(target: number): Promise<Proxy> {
         lost = undefined;
         link.losing = true;
       }
-      server.write(chunk);
+      const lastAt = chunk.lastIndexOf("\r\n*") + 2;
+      if (link.held) link.held.push(chunk);
+      else if (!holding || lastAt < 2) server.write(chunk);
+      else {
+        server.write(chunk.subarray(0, lastAt));
+        link.held = [chunk.subarray(lastAt)];
+        holding(() => {
+          for (const held of link.held!.splice(0)) server.write(held);
+          link.held = undefined;
+        });
+        holding = undefined;
+      }
     });
     server.on("data", (chunk) => {
       if (link.losing) return end(link);
@@ -77,10 +95,14 @@ export async function startProxy(target: number): Promise<Proxy> {
     listener = created;
     port = (created.address() as { port: number }).port;
   };
-  const cut = async (): Promise<void> => {
+  /** Resolves when the connections that there are have ended, too. */
+  const close = (): Promise<unknown> | undefined => {
     const closing = listener;
     listener = undefined;
-    const closed = closing && new Promise((resolve) => closing.close(resolve));
+    return closing && new Promise((resolve) => closing.close(resolve));
+  };
+  const cut = async (): Promise<void> => {
+    const closed = close();
     for (const link of links) end(link);
     await closed;
   };
@@ -90,6 +112,7 @@ export async function startProxy(target: number): Promise<Proxy> {
     port,
     url: `redis://127.0.0.1:${port}`,
     cut,
+    stopListening: () => void close(),
     silence() {
       for (const link of links) link.silent = true;
     },
@@ -99,6 +122,10 @@ export async function startProxy(target: number): Promise<Proxy> {
     loseReplyTo(text) {
       lost = text;
     },
+    holdLast: () =>
+      new Promise((resolve) => {
+        holding = resolve;
+      }),
     restore: listen,
     stop: cut,
   };

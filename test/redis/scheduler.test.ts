@@ -8,10 +8,12 @@ import { createRedisBackend } from "../../src/redis/backend.js";
 import { instanceRoot, redisNames } from "../../src/redis/keys.js";
 import { scriptSource } from "../../src/redis/script-source.js";
 import * as tabloom from "../../src/server.js";
-import { type Fleet, type Member, fleetOf } from "./fleet.js";
+import { NO_METRICS, TOLD } from "../conformance/scheduling.js";
+import { type Child, killChildren, startChild } from "./child.js";
 import { type Proxy, startProxy } from "./proxy.js";
 import { type Server, startServer, until } from "./server.js";
 
+const PROCESS = new URL("./scheduler-process.ts", import.meta.url);
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const LEASE_MS = 900;
@@ -20,7 +22,11 @@ const leader = { leaseMs: LEASE_MS, heartbeatMs: HEARTBEAT_MS };
 
 let redis: Server;
 let client: Redis;
-let fleet: Fleet;
+/** Processes of their own: the `backend.status.tabId` of each is its name. */
+interface Member extends Child {
+  readonly name: string;
+}
+const members = new Set<Member>();
 /** Theirs to the server: every answer takes some time, so that a death falls between two steps rather than beside them. */
 let way: Proxy;
 const ANSWER_MS = 15;
@@ -31,20 +37,33 @@ const opened: tabloom.Backend[] = [];
 beforeAll(async () => {
   redis = await startServer();
   client = new Redis(redis.url);
-  fleet = await fleetOf("scheduler-process.ts");
   way = await startProxy(redis.port);
   way.slow(ANSWER_MS);
-}, 60_000);
+});
 afterEach(async () => {
-  await Promise.all([...fleet.members].map((member) => member.kill()));
+  members.clear();
+  await killChildren();
   await Promise.all(opened.splice(0).map((backend) => backend.close()));
 });
 afterAll(async () => {
-  await fleet?.end();
   await way?.stop();
   client?.disconnect();
   await redis?.stop();
 });
+
+async function launch(): Promise<Member> {
+  const child = await startChild(PROCESS, way.url, prefix, SETTINGS);
+  const member: Member = {
+    ...child,
+    name: await child.says(),
+    async kill() {
+      members.delete(member);
+      await child.kill();
+    },
+  };
+  members.add(member);
+  return member;
+}
 
 const nameOf = (kind: "scheduler" | "job", id: string): InstanceName => ({ prefix: "", kind, tenantId: "default", id });
 
@@ -79,7 +98,7 @@ async function leaderOf(among: Iterable<Member>): Promise<Member | undefined> {
 
 async function anyLeader(): Promise<Member> {
   let found: Member | undefined;
-  await until("a process leads", async () => (found = await leaderOf(fleet.members)) !== undefined);
+  await until("a process leads", async () => (found = await leaderOf(members)) !== undefined);
   return found!;
 }
 
@@ -111,7 +130,7 @@ async function expectEachSlotOnce(schedules: readonly string[], slots: number): 
 }
 
 const schedules = ["a", "b", "c", "d", "e"];
-const settings = (): string[] => [way.url, prefix, JSON.stringify({ schedules, leader })];
+const SETTINGS = JSON.stringify({ schedules, leader });
 
 /** Resolves when no schedule has a slot before this instant. */
 async function served(clock: tabloom.Scheduler, instant: number): Promise<void> {
@@ -122,21 +141,19 @@ async function served(clock: tabloom.Scheduler, instant: number): Promise<void> 
 async function crew() {
   newSpace();
   const here = connected();
-  for (let i = 0; i < 3; i++) await fleet.launch(...settings());
+  for (let i = 0; i < 3; i++) await launch();
   const firsts = (await here.clock.list()).map(({ nextRunAt }) => nextRunAt);
   expect(firsts).toHaveLength(schedules.length);
   let at = Math.max(...firsts);
-  const moveTo = async (instant: number): Promise<void> =>
-    here.backend.advanceClock(Math.max(0, instant - (await timeOf())) + 5);
   // All of them have come to the same slot.
-  await moveTo(at);
+  await moveTo(here.backend, at);
   await served(here.clock, at);
   return {
     ...here,
     /** To the next slot of all schedules. Not waited for. */
     next(): { at: number; moved: Promise<void> } {
       at += MINUTE;
-      return { at, moved: moveTo(at) };
+      return { at, moved: moveTo(here.backend, at) };
     },
   };
 }
@@ -174,7 +191,7 @@ describe("three processes", { timeout: 120_000 }, () => {
       const submitted = (await slotsOf(job, "a")).includes(at);
       const advanced = (await clock.get({ id: "a" }))!.nextRunAt > at;
       killed[advanced ? "after" : submitted ? "between" : "before"]++;
-      await Promise.all([moved, fleet.launch(...settings())]);
+      await Promise.all([moved, launch()]);
       await served(clock, at);
     }
     console.log(`killed before, between submit and advance, after: ${Object.values(killed).join(", ")}`);
@@ -187,11 +204,11 @@ describe("three processes", { timeout: 120_000 }, () => {
       const victim = await anyLeader();
       const { at, moved } = next();
       await new Promise((resolve) => setTimeout(resolve, 12 * i));
-      victim.halt();
+      victim.signal("SIGSTOP");
       await moved;
       await served(clock, at);
       const epoch = (await clock.metrics()).leaderEpoch;
-      victim.go();
+      victim.signal("SIGCONT");
       const later = next();
       await later.moved;
       await served(clock, later.at);
@@ -235,7 +252,7 @@ describe("a leader that is late", { timeout: 30_000 }, () => {
     const { leaderEpoch: old } = await other.clock.metrics();
     await late.clock.stop();
     await until("the other leads", async () => (await other.clock.metrics()).isLeader);
-    await other.backend.advanceClock(slot - (await timeOf()) + 5);
+    await moveTo(other.backend, slot);
     await until("the slot runs", async () => (await slotsOf(other.job, "s")).length === 1);
     const job = nameOf("job", "work") as InstanceName<"job">;
     const config = { globalConcurrency: 0, maxCrashes: 5, timeoutMs: 0, retentionMs: 7 * DAY, retentionCount: 10_000 };
@@ -283,7 +300,7 @@ describe("a leader that is late", { timeout: 30_000 }, () => {
     const { way, late, other, slot } = await two();
     // Only a submit names this key.
     way.loseReplyTo(`${instanceRoot(prefix, nameOf("job", "work"))}:fences`);
-    await other.backend.advanceClock(slot - (await timeOf()) + 5);
+    await moveTo(other.backend, slot);
     await way.cut();
     await until("the slot is passed", async () => (await other.clock.get({ id: "s" }))!.nextRunAt === slot + DAY);
     expect(await slotsOf(other.job, "s")).toEqual([slot]);
@@ -305,7 +322,7 @@ describe("the server", { timeout: 30_000 }, () => {
     const { nextRunAt: slot } = (await far.clock.get({ id: "s" }))!;
     await way.cut();
     const { backend, job } = connected();
-    await backend.advanceClock(slot - (await timeOf()) + 5);
+    await moveTo(backend, slot);
     await until("its lease is over", async () => !(await isLed()));
     expect(await slotsOf(job, "s")).toEqual([]);
     await way.restore();
@@ -329,7 +346,7 @@ describe("the server", { timeout: 30_000 }, () => {
     expect(await clock.stats()).toEqual({ schedules: 1, started: 1, dead: 0 });
     const { nextRunAt: slot } = (await clock.get({ id: "s" }))!;
     await until("the job knows its handle", async () => (await job.stats()).handlers === 1);
-    await backend.advanceClock(slot - (await timeOf()) + 5);
+    await moveTo(backend, slot);
     expect(await slotsOf(job, "s")).toEqual([slot]);
   });
 });
@@ -341,6 +358,11 @@ async function timeOf(): Promise<number> {
   return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) + moved;
 }
 
+/** To shortly after an instant: what is due then is a little late, as it would be. */
+async function moveTo(backend: tabloom.Backend, instant: number): Promise<void> {
+  await backend.advanceClock(Math.max(0, instant - (await timeOf())) + 5);
+}
+
 describe("a handler is missing", { timeout: 30_000 }, () => {
   test("the leader makes way for another process, once, and that one goes on", async () => {
     newSpace();
@@ -350,7 +372,7 @@ describe("a handler is missing", { timeout: 30_000 }, () => {
     await other.clock.start();
     await one.job.close();
     const { nextRunAt: slot } = (await one.clock.get({ id: "s" }))!;
-    await one.backend.advanceClock(slot - (await timeOf()) + 5);
+    await moveTo(one.backend, slot);
     await until("the other leads", async () => (await other.clock.metrics()).isLeader);
     await until("it is told", () => other.heard.some(({ type }) => type === "leader_lost"));
     const told = other.heard.map((metric) => [metric.type, "reason" in metric ? metric.reason : ""]);
@@ -371,7 +393,7 @@ describe("a handler is missing", { timeout: 30_000 }, () => {
     await one.clock.start();
     await one.job.close();
     const { nextRunAt: slot } = (await one.clock.get({ id: "s" }))!;
-    await one.backend.advanceClock(slot - (await timeOf()) + 5);
+    await moveTo(one.backend, slot);
     expect(await one.clock.metrics()).toMatchObject({ isLeader: true, leaderChanges: 1, dispatchSkipped: 1 });
   });
 });
@@ -381,31 +403,16 @@ describe("epochs", { timeout: 30_000 }, () => {
   test("grow with every leader, from the server's time in µs on; metrics count what happened", async () => {
     newSpace();
     const { backend, clock, heard, job } = connected();
-    const none = {
-      isLeader: false,
-      leaderEpoch: 0,
-      leaderChanges: 0,
-      dispatchSubmitted: 0,
-      dispatchFailed: 0,
-      dispatchRetried: 0,
-      dispatchSkipped: 0,
-      dispatchDlq: 0,
-      triggerSubmitted: 0,
-      triggerFailed: 0,
-      triggerRejected: 0,
-      tickErrors: 0,
-      lastTickAt: null,
-    };
-    expect(await clock.metrics()).toEqual(none);
+    expect(await clock.metrics()).toEqual(NO_METRICS);
     await clock.register({ id: "s", cron: "0 0 * * *", job, input: "s" });
     await clock.register({ id: "s", cron: "0 0 * * *", job, input: "s" });
     const startedAt = (await timeOf()) * 1000;
     await clock.start();
     const { nextRunAt: slot } = (await clock.get({ id: "s" }))!;
-    await backend.advanceClock(slot - (await timeOf()) + 5);
+    await moveTo(backend, slot);
     const metrics = await clock.metrics();
     expect(metrics).toEqual({
-      ...none,
+      ...NO_METRICS,
       isLeader: true,
       leaderChanges: 1,
       dispatchSubmitted: 1,
@@ -426,18 +433,7 @@ describe("epochs", { timeout: 30_000 }, () => {
     expect(later).toMatchObject({ isLeader: true, leaderChanges: 3 });
     expect(later.leaderEpoch).toBeGreaterThan(metrics.leaderEpoch);
     await until("all is told", () => heard.length === 10);
-    expect(heard.map(({ type }) => type)).toEqual([
-      "schedule_registered",
-      "schedule_registered",
-      "schedule_updated",
-      "leader_acquired",
-      "dispatch_submitted",
-      "trigger_submitted",
-      "schedule_unregistered",
-      "schedule_unregistered",
-      "leader_lost",
-      "leader_acquired",
-    ]);
+    expect(heard.map(({ type }) => type)).toEqual([...TOLD, "leader_acquired"]);
     expect(heard[4]).toMatchObject({ scheduleId: "s", slotTs: slot, schedulerId: "clock" });
     expect(heard[5]).toMatchObject({ runId });
     expect(heard[8]).toMatchObject({ reason: "stop", leaderEpoch: metrics.leaderEpoch });
@@ -458,7 +454,7 @@ describe("epochs", { timeout: 30_000 }, () => {
     await clock.register({ id: "s", cron: "0 0 * * *", job, input: "x".repeat(131_040) });
     await clock.start();
     const { nextRunAt: slot } = (await clock.get({ id: "s" }))!;
-    for (const at of [slot, slot + DAY]) await backend.advanceClock(at - (await timeOf()) + 5);
+    for (const at of [slot, slot + DAY]) await moveTo(backend, at);
     expect(await slotsOf(job, "s")).toEqual([]);
     const { leaderEpoch, ...metrics } = await clock.metrics();
     const dead = await clock.dlq();

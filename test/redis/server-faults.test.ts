@@ -1,9 +1,10 @@
 /** The server is there and refuses: what it says becomes an error that says what to do, and nothing is half-written. */
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { contents } from "./contents.js";
-import { closeAll, drain, newPrefix, outcome, parked, processAt, textQueue } from "./processes.js";
+import { drain, endAll, newPrefix, outcome, parked, processAt, textQueue } from "./processes.js";
+import { startProxy } from "./proxy.js";
 import { type Server, type ServerOptions, startServer, until } from "./server.js";
 
 let redis: Server;
@@ -12,11 +13,7 @@ const others: Server[] = [];
 beforeAll(async () => {
   redis = await startServer();
 });
-afterEach(async () => {
-  await closeAll();
-  await Promise.all(others.splice(0).map((server) => server.stop()));
-});
-afterAll(() => redis?.stop());
+afterAll(() => endAll(redis, ...others));
 
 async function another(options: ServerOptions): Promise<Server> {
   const server = await startServer(options);
@@ -24,7 +21,7 @@ async function another(options: ServerOptions): Promise<Server> {
   return server;
 }
 
-describe("SCRIPT FLUSH", { timeout: 30_000 }, () => {
+describe.concurrent("SCRIPT FLUSH", { timeout: 30_000 }, () => {
   /** Sends with two scripts in turn, in many ticks; the scripts are flushed meanwhile. */
   async function sendAndFlush(queue: ReturnType<typeof textQueue>, total: number): Promise<void> {
     const sending: Promise<unknown>[] = [];
@@ -78,7 +75,37 @@ describe("SCRIPT FLUSH", { timeout: 30_000 }, () => {
   });
 });
 
-describe("no memory left", { timeout: 30_000 }, () => {
+describe.concurrent("calls of one tick in two scripts, of which the first does not run,", { timeout: 30_000 }, () => {
+  test("keep their order when another process loads flushed scripts between the two", async () => {
+    const flushed = await another({});
+    const way = await startProxy(flushed.port);
+    const prefix = newPrefix();
+    const queue = textQueue(processAt(way.url, prefix));
+    await queue.send({ data: "0" });
+    await flushed.ask("SCRIPT", "FLUSH");
+    const held = way.holdLast();
+    const sending = [queue.sendMany([{ data: "1" }]), queue.send({ data: "2", idempotencyKey: "2" })];
+    const pass = await held;
+    const near = textQueue(processAt(flushed.url, prefix));
+    await near.stats();
+    pass();
+    await Promise.all(sending);
+    await way.stop();
+    expect(await drain(near)).toEqual(["0", "1", "2"]);
+  });
+
+  test("keep their order when something is due, for which the plain script is not made", async () => {
+    const prefix = newPrefix();
+    const queue = textQueue(processAt(redis.url, prefix));
+    await queue.send({ data: "0", delayMs: 1000 });
+    // Before any process has done it.
+    await redis.ask("HSET", `${prefix}:{queue::default:work}:meta`, "clock", 2000);
+    await Promise.all([queue.send({ data: "1" }), queue.sendMany([{ data: "2" }])]);
+    expect(await drain(queue)).toEqual(["0", "1", "2"]);
+  });
+});
+
+describe.concurrent("no memory left", { timeout: 30_000 }, () => {
   test("what would grow is refused with QUOTA, and nothing is half-written; what frees goes on", async () => {
     const full = await another({ settings: { maxmemory: "20mb", "maxmemory-policy": "noeviction" } });
     const queue = textQueue(processAt(full.url, newPrefix()), { limits: { payloadBytes: 1_000_000 } });
@@ -107,6 +134,22 @@ describe("no memory left", { timeout: 30_000 }, () => {
     expect(await drain(queue)).toEqual(["again"]);
   });
 
+  test("who waits goes on waiting, though it asks again meanwhile", async () => {
+    const full = await another({});
+    const prefix = newPrefix();
+    const [waiting, sender] = [textQueue(processAt(full.url, prefix)), textQueue(processAt(full.url, prefix))];
+    const received = outcome(waiting.recv());
+    await parked(sender);
+    await full.ask("CONFIG", "SET", "maxmemory", 1);
+    const scripts = async () => /cmdstat_evalsha:calls=\d+/.exec(String(await full.ask("INFO", "commandstats")))?.[0];
+    const before = await scripts();
+    await full.ask("PUBLISH", `${prefix}:{queue::default:work}:meta`, "wake");
+    await until("it has asked again", async () => (await scripts()) !== before);
+    await full.ask("CONFIG", "SET", "maxmemory", 0);
+    await sender.send({ data: "a" });
+    expect(await received).toMatchObject({ data: "a" });
+  });
+
   test("calls that are refused in a batch leave nothing of any of them", async () => {
     const full = await another({ settings: { maxmemory: "20mb", "maxmemory-policy": "noeviction" } });
     const queue = textQueue(processAt(full.url, newPrefix()), { ordering: { mode: "ordering_key_partitioned" } });
@@ -121,7 +164,7 @@ describe("no memory left", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a replica", { timeout: 30_000 }, () => {
+describe.concurrent("a replica", { timeout: 30_000 }, () => {
   test("does nothing, and says so: calls may be retried", async () => {
     const replica = await another({ replicaOf: redis });
     await until("it follows", async () => String(await replica.ask("INFO", "replication")).includes("link_status:up"));
@@ -149,7 +192,7 @@ describe("a replica", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a server that loads", { timeout: 60_000 }, () => {
+describe.concurrent("a server that loads", { timeout: 60_000 }, () => {
   test("is waited for", async () => {
     // Slower than it need be, by a setting of Redis for such tests.
     const slowly = { "key-load-delay": "5000", "loading-process-events-interval-bytes": "1024" };
@@ -171,7 +214,7 @@ describe("a server that loads", { timeout: 60_000 }, () => {
   });
 });
 
-describe("a disk that cannot be written", { timeout: 30_000 }, () => {
+describe.concurrent("a disk that cannot be written", { timeout: 30_000 }, () => {
   test("changes are refused with STORAGE, nothing is half-written, and reads and waits go on", async () => {
     const server = await another({ settings: { save: "3600 1000000" } });
     const prefix = newPrefix();
@@ -198,7 +241,7 @@ describe("a disk that cannot be written", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a server that is busy with somebody's script", { timeout: 30_000 }, () => {
+describe.concurrent("a server that is busy with somebody's script", { timeout: 30_000 }, () => {
   test("is waited for; what it was too busy for runs once, in order", async () => {
     const server = await another({ settings: { "busy-reply-threshold": "50" } });
     const queue = textQueue(processAt(server.url, newPrefix()));

@@ -1,13 +1,11 @@
-/** What cases cannot show of topics: processes that are killed, connections that are away, data that is gone. */
+/** What cases cannot show of topics: connections that are away, data that is gone. Killed processes: leases.test.ts. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { type Backend, GapError, type TopicOptions, topic as makeTopic } from "../../src/server.js";
-import { killChildren, startChild } from "./child.js";
 import { closeAll, newPrefix, processAt } from "./processes.js";
 import { type Proxy, startProxy } from "./proxy.js";
 import { type Server, startServer, until } from "./server.js";
 
-const HOLDER = new URL("./topic-holder.ts", import.meta.url);
 const schema = z.string();
 
 let redis: Server;
@@ -19,7 +17,6 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await proxy.restore();
-  await killChildren();
   await closeAll();
 });
 afterAll(async () => {
@@ -36,25 +33,6 @@ async function values(events: AsyncIterator<{ data: string }>, count: number): P
   while (found.length < count) found.push((await events.next()).value.data);
   return found;
 }
-
-test("what a killed process held is taken over when its lease is over, what a living one holds is not", async () => {
-  const prefix = newPrefix();
-  const topic = topicOf(processAt(redis.url, prefix), { reclaimAfterMs: 3_600_000 });
-  const reader = topic.reader("g");
-  await topic.pub({ data: "kept" });
-  const living = startChild(HOLDER, redis.url, prefix, "t");
-  expect(await living.says()).toBe("kept");
-  await topic.pub({ data: "lost" });
-  const dying = startChild(HOLDER, redis.url, prefix, "t");
-  expect(await dying.says()).toBe("lost");
-  await dying.kill();
-  expect(await reader.recv({ wait: false })).toBeNull();
-  // The leases of both as they were given have ended by then; the living one has renewed its own.
-  expect(await reader.recv()).toMatchObject({ data: "lost", attempt: 2 });
-  expect(await reader.recv({ wait: false })).toBeNull();
-  living.tell("commit");
-  expect(await living.says()).toBe("true");
-}, 60_000);
 
 test("a listener learns what was trimmed while it was away, and goes on", async () => {
   const prefix = newPrefix();

@@ -7,6 +7,6 @@
 if not open_entries("ephemeral") then return UNOPENED end
 settle_time()
 
-local replies = {}
-for i, key in ipairs(ARGV) do replies[i] = find(key) and redis.call("HGET", entries_key, key) or false end
+local replies = redis.call("HMGET", entries_key, unpack(ARGV))
+for i, record in ipairs(replies) do replies[i] = record and is_there(record) and record end
 return done(replies)

@@ -21,6 +21,6 @@ open()
 -- Those who listened to one before it, whose data is lost, begin anew.
 if not stored[1] then redis.call("PUBLISH", meta_key, "made") end
 if stored[1] and stored[3] ~= ARGV[2] then
-  redis.call("PUBLISH", string.sub(meta_key, 1, -5) .. "events", '0 {"type":"instance.reconfigured","config":' .. ARGV[2] .. "}")
+  redis.call("PUBLISH", string.sub(meta_key, 1, -5) .. "events", "instance.reconfigured config\n" .. ARGV[2])
 end
 return {stored[1] and 0 or 1, due_in()}

@@ -1,9 +1,9 @@
 -- Claims jobs for each of several calls, in order.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV for each: run id, handle, at most so many, wait (ms, 0: none), process, id of the call
--- Reply for each: {1, runs as {run id, id, input, attempt, lease, and where there is more to say: key, meta, run that it
---        goes on with, steps}}, or {0}
+-- Reply for each: {1, runs}, or {0}. A run: {id, record} of a first one of a plain record, else {id, input, attempt, lease,
+--        key, meta, run that it goes on with, steps}
 
 local STRIDE = 6
 
@@ -15,8 +15,8 @@ local function waits_since(id) return place_of(id).ready_at end
 local function described(id, r, p)
   -- Who goes on knows them.
   local steps = p.resumes == "-" and stored_steps(id, p.steps) or {}
-  return {p.run, id, r.input, p.failures + 1, p.lease, r.key or false, r.meta or false,
-    p.resumes ~= "-" and p.resumes or false, steps}
+  return {id, r.input, p.failures + 1, p.lease, r.key or false, r.meta or false, p.resumes ~= "-" and p.resumes or false,
+    steps}
 end
 
 -- What a call took that is sent again after a lost reply.
@@ -46,12 +46,13 @@ local function take(handle, max)
 end
 
 -- Out of a place that is not its first, or with keys.
-local function started(id, r, p, run, handle, owner)
-  local at = p.at
-  if at == "k" then
+-- SELDOM
+local function start(id, r, p, run, handle, owner)
+  if p.at == "k" then
     redis.call("ZREM", due_key, due_member(id, p.seq))
     redis.call("ZREM", kept_key, kept_member(id, p))
     p.order, p.ready_at = take_number(), NOW
+    count.k, count.r = count.k - 1, count.r + 1
   end
   p.resumes = "-"
   local bound = limits.timeout
@@ -63,50 +64,52 @@ local function started(id, r, p, run, handle, owner)
     redis.call("HDEL", runs_key, p.run)
     lost[#lost + 1] = p.run
   end
-  if r.order_key then
-    if at == "r" then redis.call("ZREM", lanes_key, lane_member(r.order_key, p.seq, id)) end
-    redis.call("HSET", blocked_key, r.order_key, id)
-  end
+  if r.order_key then hold_lane(id, {seq = p.seq, key = r.order_key}) end
   p.at, p.run, p.handle, p.by, p.left = "x", run, handle, owner, 0
   p.due_at, p.deadline, p.claimed_at, p.lease = NOW + r.lease, bound > 0 and NOW + bound or 0, NOW, r.lease
   return p
 end
 
+-- What is the same of all first runs of plain records with one lease.
+local function first_run(lease, handle, owner)
+  local due, deadline = NOW + lease, limits.timeout > 0 and NOW + limits.timeout or 0
+  local ends_at = deadline > 0 and math.min(deadline, due) or due
+  return {rest = first_run_rest(owner, handle, due, deadline), ends_at = ends_at, ends_text = text(ends_at)}
+end
+
 local function begin(ids, name, handle, owner)
-  local found, places, runs, leases, first_end, kept = {}, {}, {}, {}, NEVER, 0
+  local found, places, runs, leases, orders, first_end = {}, {}, {}, {}, {}, NEVER
   local was = get_many(places_key, ids)
-  local now, bound_until = text(NOW), limits.timeout > 0 and NOW + limits.timeout or 0
-  local bound_text, ends = text(bound_until), {}
+  local by_lease = {}
   for i, record in ipairs(get_many(jobs_key, ids)) do
-    local id, n, fragment, ends_at, place = ids[i], 2 * i, '"type":"started","attempt":1', nil, nil
-    local run = name(i - 1)
-    local seq, age_from, lease, priority, input
-    if not was[i] then seq, age_from, lease, priority, input = read_plain_record(record) end
+    local id, n, run, fragment = ids[i], 2 * i, name(i - 1), '"type":"started","attempt":1'
+    local seq, lease
+    if not was[i] then seq, lease = read_plain_record(record) end
     if seq then
-      -- Most have the same lease.
-      local lease_end = ends[lease] or text(NOW + lease)
-      ends[lease] = lease_end
-      place = first_run_text(seq, age_from, lease, priority, now, lease_end, bound_text, run, handle, owner)
-      ends_at = lease_end
-      if bound_until > 0 and bound_until < tonumber(lease_end) then ends_at = bound_text end
-      found[i] = {run, id, input, 1, tonumber(lease)}
+      local same = by_lease[lease] or first_run(lease, handle, owner)
+      by_lease[lease], first_end = same, math.min(first_end, same.ends_at)
+      places[n], leases[n - 1] = "X " .. run .. same.rest, same.ends_text
+      found[i] = {id, record}
     else
       local r = read_record(record)
-      local from = was[i] and read_place(was[i]) or first_place(r)
-      if from.at == "k" then kept = kept + 1 end
-      local p = started(id, r, from, run, handle, owner)
-      ends_at, place = text(run_end(p)), place_text(p)
-      fragment = '"type":"started","attempt":' .. (p.failures + 1)
+      local p = start(id, r, was[i] and read_place(id, was[i]) or first_place(r), run, handle, owner)
+      seq = text(r.seq)
+      places[n], leases[n - 1] = place_text(p), text(run_end(p))
+      first_end = math.min(first_end, run_end(p))
       found[i] = described(id, r, p)
+      fragment = '"type":"started","attempt":' .. p.failures + 1
     end
-    first_end = math.min(first_end, tonumber(ends_at))
-    places[n - 1], places[n] = id, place
+    places[n - 1], leases[n] = id, id
     runs[n - 1], runs[n] = run, id
-    leases[n - 1], leases[n] = ends_at, id
+    if not was[i] then
+      orders[#orders + 1] = seq
+      orders[#orders + 1] = id
+    end
     happened(id, fragment)
   end
-  count.k, count.r, count.x = count.k - kept, count.r - (#ids - kept), count.x + #ids
+  count.r, count.x = count.r - #ids, count.x + #ids
   call_many("HSET", places_key, places)
+  call_many("ZADD", order_key, orders)
   call_many("ZADD", leases_key, leases)
   call_many("HSET", runs_key, runs)
   hold(owner, #ids)
@@ -119,6 +122,7 @@ for i = 1, #ARGV / STRIDE do
   local at = (i - 1) * STRIDE + 1
   local run, handle, max, wait_ms, owner, call = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
     ARGV[at + 4], ARGV[at + 5]
+  -- job.ts does the same.
   local function name(n) return max == 1 and run or run .. "." .. n end
   local found = redis.call("HEXISTS", runs_key, name(0)) == 1 and again(name, max) or {}
   if #found == 0 then

@@ -1,6 +1,6 @@
 -- Signs of life: leases begin anew.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV for each: run id, lease (ms, 0: the job's, and never shorter)
 -- Reply for each: 1, or null when the run is over
 

@@ -1,6 +1,6 @@
 -- What jobs came to.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV for each: id, wait (ms, 0: none), id of the call
 -- Reply for each: {1, {status, finished at, result, error as JSON}}, {1, {null, now}}: it is not known, or {0}: not yet
 

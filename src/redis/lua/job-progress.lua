@@ -1,6 +1,6 @@
 -- Says where the work of runs is: a sign of life.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV for each: run id, the JSON text as JSON
 -- Reply for each: 1, or null when the run is over
 

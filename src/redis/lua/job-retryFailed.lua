@@ -1,16 +1,21 @@
 -- Back to the line, as if they had not been tried; their steps are kept.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
--- ARGV 1: all that failed, ids
--- Reply how many
+-- PRELUDE waiters owners log job line job-move job-end
+-- ARGV 1: all that failed, with numbers after this one, up to this one ("": the last there is); ids
+-- Reply {how many; where there are more: the number of the last, and up to which}
+
+local BATCH = 500
 
 if not open_job() then return UNOPENED end
 settle_time()
 
-local ids, seen, retried = {}, {}, 0
-if ARGV[1] == "1" then ids = redis.call("ZRANGE", failed_key, 0, -1)
+local ids, seen, retried, up_to, last = {}, {}, 0, ARGV[3], nil
+if ARGV[1] == "1" then
+  if up_to == "" then up_to = text(next_number) end
+  ids = redis.call("ZRANGEBYSCORE", failed_key, "(" .. ARGV[2], up_to, "LIMIT", 0, BATCH)
+  if #ids == BATCH then last = redis.call("ZSCORE", failed_key, ids[BATCH]) end
 else
-  for i = 2, #ARGV do ids[i - 1] = ARGV[i] end
+  for i = 4, #ARGV do ids[i - 3] = ARGV[i] end
 end
 for _, id in ipairs(ids) do
   local p = not seen[id] and place_of(id)
@@ -26,4 +31,4 @@ for _, id in ipairs(ids) do
     retried = retried + 1
   end
 end
-return done(retried)
+return done({retried, last, up_to})

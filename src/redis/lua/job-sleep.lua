@@ -1,6 +1,6 @@
 -- Puts a run to sleep: a short sleep keeps lease and slot, a long one frees them.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV run id, place in the order of steps, step id as JSON, ms
 -- Reply {ms left, 1: lease and slot are free}, or null when the run is over
 

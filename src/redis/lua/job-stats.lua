@@ -1,6 +1,6 @@
 -- Counts.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- Reply {submitted, delayed, running, parked, retry, completed, failed, cancelled, waiters, keys, 1: paused, workers,
 --        producers}
 

@@ -1,6 +1,6 @@
 -- Stores finished steps: signs of life.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV for each: run id, place in the order of steps, step id as JSON, result
 -- Reply for each: 1, or null when the run is over
 

@@ -1,6 +1,6 @@
 -- Does what time has brought: a batch of it.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV process
 -- Reply {1: there is more, milliseconds until something is due (-1: nothing is)}
 

@@ -1,6 +1,6 @@
 -- Tells of runs that are over: why.
 -- KEYS meta jobs places order ready lanes blocked due leases runs kept steps progress keys keysByEnd finished failed cancelled awaited workers producers owners held events waiters
--- PRELUDE waiters owners log line job job-end
+-- PRELUDE waiters owners log job line job-move job-end
 -- ARGV for each: run id, id of the job, wait (ms, 0: none), id of the call
 -- Reply for each: {1, error as JSON text}, or {0}: it is not over
 

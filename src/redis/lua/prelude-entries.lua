@@ -13,7 +13,7 @@
 -- has no line ends within texts. Values, metas, handles and reasons are JSON strings as the caller made them.
 
 local RECORD = "^%[(%d+),(%d+),(%d+),(%w+),(%w+),([01])\n,([^\n]*)\n,([^\n]*)\n,([^\n]*)\n,([^\n]*)%]$"
-local EXPIRES_AT = "^%[%d+,%d+,%d+,%w+,(%w+)"
+local DEADLINE = "^%[%d+,%d+,%d+,%w+,(%w+),([01])"
 local MAX_BATCH = 1000
 local BEFORE_A_COMMAND = 2000
 
@@ -36,8 +36,12 @@ end
 
 -- The last step of every script.
 local function done(reply)
-  log_save()
-  if version ~= saved_version then redis.call("HSET", meta_key, "version", text(version)) end
+  local fields = log_fields()
+  if version ~= saved_version then
+    fields[#fields + 1] = "version"
+    fields[#fields + 1] = text(version)
+  end
+  if #fields > 0 then redis.call("HSET", meta_key, unpack(fields)) end
   return reply
 end
 
@@ -80,7 +84,7 @@ end
 local function stamp(entry) return "[" .. entry.version .. "," .. times(entry) .. ",0," .. entry.meta .. "]" end
 
 local function announce(key, what)
-  log_append(kind .. ".changed", '"key":' .. cjson.encode(key) .. "," .. what, key)
+  log_append(kind .. ".changed", key, '"key":', cjson.encode(key), ",", what)
 end
 
 local function announce_entry(entry)
@@ -135,6 +139,12 @@ local function find(key)
     if not tombstone_ms then return nil, nil end
   end
   return nil, entry
+end
+
+-- Whether a record is that of an entry which is there.
+local function is_there(record)
+  local expires_at, expired = string.match(record, DEADLINE)
+  return expired == "0" and (tonumber(expires_at) or NEVER) > NOW
 end
 
 local function set_deadline(entry)
@@ -233,14 +243,11 @@ local function page(index, prefix, after, limit, behind)
     next_key = found[#found]
   end
   local keys, records = {}, {}
-  for first = 1, #found, 1000 do
-    local last = math.min(first + 999, #found)
-    for i, record in ipairs(redis.call("HMGET", entries_key, unpack(found, first, last))) do
-      local expires_at = behind and tonumber(string.match(record, EXPIRES_AT))
-      if not expires_at or expires_at > behind then
-        keys[#keys + 1] = found[first + i - 1]
-        records[#records + 1] = record
-      end
+  for i, record in ipairs(get_many(entries_key, found)) do
+    local expires_at = behind and tonumber((string.match(record, DEADLINE)))
+    if not expires_at or expires_at > behind then
+      keys[#keys + 1] = found[i]
+      records[#records + 1] = record
     end
   end
   return {keys, records, cursor(), next_key}

@@ -1,4 +1,4 @@
--- How attempts and jobs end, and what time brings. Needs: prelude-job.lua and its keys.
+-- How attempts and jobs end, and what time brings. Needs: prelude-job-move.lua and its keys.
 
 local function step_fields(id, steps)
   local fields = {}
@@ -162,6 +162,8 @@ end
 
 -- --- What time brings --------------------------------------------------------------------------------------------------
 
+local FREE_PAGE = 500
+
 local function forget(ids, steps)
   call_many("HDEL", jobs_key, ids)
   call_many("HDEL", places_key, ids)
@@ -191,16 +193,13 @@ local function forget_finished(limit)
   for i, place in ipairs(get_many(places_key, oldest)) do
     local steps, ended_at = read_end(place)
     local id = oldest[i]
-    ended_at = tonumber(ended_at)
     local ends_at = i <= over and ended_at or ended_at + limits.retention
     if awaited and ended_at + TOLD_WITHIN_MS > NOW and redis.call("SISMEMBER", awaited_key, id) == 1 then
       ends_at = math.max(ends_at, ended_at + TOLD_WITHIN_MS)
     end
     if ends_at <= NOW then
       gone[#gone + 1] = id
-      if steps ~= "0" then
-        for _, field in ipairs(step_fields(id, tonumber(steps))) do gone_steps[#gone_steps + 1] = field end
-      end
+      for _, field in ipairs(step_fields(id, steps)) do gone_steps[#gone_steps + 1] = field end
     else
       next_at = math.min(next_at, ends_at)
       if i > over then break end
@@ -226,25 +225,34 @@ local function forget_handles(of)
   end
 end
 
--- Frees what dead processes ran, up to so much. Returns whether there is more.
-local function free_dead(limit)
+-- Frees what dead processes ran: of a page of all that runs. Returns whether there is more. Between pages what runs may
+-- move, and one be passed over: then it is gone through again, until nothing is found.
+-- SELDOM
+local function free_dead()
   local dead = dead_owners(20)
   if #dead == 0 then return false end
-  local is_dead = {}
+  local is_dead, found = {}, {}
   for _, owner in ipairs(dead) do is_dead[owner] = true end
-  local running, found = redis.call("ZRANGE", leases_key, 0, -1), {}
+  forget_handles(is_dead)
+  local progress = redis.call("HMGET", meta_key, "deadFrom", "deadFound")
+  local from, freed = tonumber(progress[1]) or 0, tonumber(progress[2]) or 0
+  local running = redis.call("ZRANGE", leases_key, from, from + FREE_PAGE - 1)
   for i, place in ipairs(get_many(places_key, running)) do
-    local p = read_place(place)
+    local p = read_place(running[i], place)
     if is_dead[p.by] then found[#found + 1] = {id = running[i], place = p} end
   end
   table.sort(found, function(a, b) return a.place.seq < b.place.seq end)
-  for i = 1, math.min(limit, #found) do crash(found[i].id, found[i].place) end
-  if #found > limit then return true end
+  for _, one in ipairs(found) do crash(one.id, one.place) end
+  if #running == FREE_PAGE then
+    redis.call("HSET", meta_key, "deadFrom", from + FREE_PAGE - #found, "deadFound", freed + #found)
+    return true
+  end
+  redis.call("HDEL", meta_key, "deadFrom", "deadFound")
+  if from > 0 and freed + #found > 0 then return true end
   for _, owner in ipairs(dead) do
     redis.call("HDEL", held_key, owner)
     redis.call("ZREM", owners_key, owner)
   end
-  forget_handles(is_dead)
   return #dead == 20
 end
 
@@ -291,7 +299,7 @@ local function sweep()
     elseif p.at == "p" or p.at == "k" then wake_up(id, p)
     else change(id, p, with(p, {at = "r", order = take_number(), ready_at = NOW})) end
   end
-  more = free_dead(SWEEP) or more_ends or more
+  more = free_dead() or more_ends or more
   log_trim()
   forget_handles()
   if #ended > 0 then forget_at = math.min(forget_at, NOW + limits.retention) end
@@ -316,44 +324,4 @@ local function done(reply)
   end
   flush()
   return reply
-end
-
--- Jobs that were accepted, by where their arguments begin (job-submit.lua).
-local function enter_jobs(accepted)
-  if #accepted == 0 then return end
-  local records, orders, places = {}, {}, {}
-  for _, at in ipairs(accepted) do
-    local id, priority, starts_at, lane = ARGV[at], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5]), ARGV[at + 8]
-    if starts_at < 0 then starts_at = NOW + tonumber(ARGV[at + 4]) end
-    local age_from = math.max(NOW, starts_at)
-    local seq = take_number()
-    records[#records + 1] = id
-    records[#records + 1] = string.format("%d %d %d %d ", seq, age_from, NOW, log_head + 1) .. ARGV[at + 1]
-    orders[#orders + 1] = text(seq)
-    orders[#orders + 1] = id
-    if priority ~= 5 and not limits.levels then
-      limits.levels = true
-      redis.call("HSET", meta_key, "levels", 1)
-    end
-    if age_from > NOW then
-      redis.call("ZADD", due_key, text(age_from), due_member(id, seq))
-      due_at(age_from)
-      count.d = count.d + 1
-    else
-      count.r = count.r + 1
-      claims_open = true
-      if lane == "" then
-        places[#places + 1] = text(priority * LEVEL + seq)
-        places[#places + 1] = id
-      else
-        -- Written first: who stands for its key is looked up.
-        redis.call("HSET", jobs_key, id, records[#records])
-        line_move(id, {seq = seq, priority = priority, order = seq, key = lane}, false, "line")
-      end
-    end
-    happened(id, '"type":"submitted"')
-  end
-  call_many("HSET", jobs_key, records)
-  call_many("ZADD", order_key, orders)
-  call_many("ZADD", ready_key, places)
 end

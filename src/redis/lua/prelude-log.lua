@@ -13,7 +13,7 @@ local LOG_SLACK_MS = 60000
 local log_head, log_trimmed, log_oldest_at, log_retention, log_max
 local log_saved_head, log_cut
 local log_told = {}
-local log_now
+local log_times
 
 local function log_open(head, trimmed, oldest_at, retention_ms, max_len)
   log_head, log_trimmed, log_oldest_at = tonumber(head) or 0, tonumber(trimmed) or 0, tonumber(oldest_at) or NEVER
@@ -32,29 +32,28 @@ local function log_due()
   return log_oldest_at + log_retention + 1 + math.min(LOG_SLACK_MS, math.floor(log_retention / 100))
 end
 
--- Adds an event. `fragment`: its fields besides n and publishedAt, as JSON without the braces; `kind`: the type of what
--- is announced. Returns its number. Whoever adds calls log_save at the end, which tells who listens: one message, a line
--- for each event.
-local function log_append(kind, fragment, choose_by)
+-- Adds an event. `kind`: the type of what is announced; `choose_by`: its `k`, or nil; the rest, up to four texts that are
+-- put together only once: its fields besides n and publishedAt, as JSON without the braces. Returns its number. Whoever
+-- adds calls log_save, or log_fields, at the end, which tells who listens (event-text.ts).
+local function log_append(kind, choose_by, a, b, c, d)
   log_head = log_head + 1
-  log_now = log_now or text(NOW)
-  local n = string.format("%d", log_head)
-  local event = '{"n":' .. n .. ',"publishedAt":' .. log_now .. "," .. fragment .. "}"
+  log_times = log_times or ',"publishedAt":' .. text(NOW) .. ","
+  local n = text(log_head)
+  local event = '{"n":' .. n .. log_times .. a .. (b or "") .. (c or "") .. (d or "") .. "}"
   if choose_by then redis.call("XADD", events_key, n, "e", event, "k", choose_by)
   else redis.call("XADD", events_key, n, "e", event) end
-  -- In pieces: each text that is made costs more than its characters.
-  local i = #log_told
-  log_told[i + 1], log_told[i + 2], log_told[i + 3] = i == 0 and n or "\n" .. n, ' {"type":"', kind
-  log_told[i + 4], log_told[i + 5], log_told[i + 6] = '","event":', event, "}"
+  if #log_told == 0 then log_told[1] = kind .. " event" end
+  log_told[#log_told + 1] = event
   return log_head
 end
 
-local function log_save()
+-- Tells who listens, and cuts the log. Fields of the instance's hash that have changed are returned, to be written.
+local function log_fields()
+  local fields = {}
   if #log_told > 0 then
-    redis.call("PUBLISH", events_key, table.concat(log_told))
+    redis.call("PUBLISH", events_key, table.concat(log_told, "\n"))
     log_told = {}
   end
-  local fields = {}
   if log_head ~= log_saved_head then
     if log_saved_head == log_trimmed then
       -- It was empty.
@@ -75,6 +74,11 @@ local function log_save()
     end
     log_cut = log_trimmed
   end
+  return fields
+end
+
+local function log_save()
+  local fields = log_fields()
   if #fields > 0 then redis.call("HSET", meta_key, unpack(fields)) end
 end
 
@@ -114,8 +118,8 @@ local function log_anchor(at, generation, n)
   return {SEED, log_trimmed, generation .. "." .. text(n), SEED .. "." .. text(log_trimmed)}
 end
 
--- {head, events as JSON texts} after a number, at most `limit` of those whose `k` `chosen` accepts (nil: all); and what
--- was lost: {…, after, firstAvailable}. All of them are known to stand from `first` to `last`, if those are given.
+-- {head, events as JSON texts} after a number, at most `limit` of those that `chosen(k, event)` accepts (nil: all); and
+-- what was lost: {…, after, firstAvailable}. All of them are known to stand from `first` to `last`, if those are given.
 local function log_read(after, limit, chosen, first, last)
   log_trim()
   local events = {}
@@ -128,7 +132,7 @@ local function log_read(after, limit, chosen, first, last)
       local event = entry[2][2]
       from = tonumber(string.match(entry[1], "^%d+")) + 1
       -- The clock may have been set back: what stands behind a younger one may be too old.
-      if (not chosen or chosen(entry[2][4])) and log_published_at(event) + log_retention >= NOW then
+      if (not chosen or chosen(entry[2][4], event)) and log_published_at(event) + log_retention >= NOW then
         events[#events + 1] = event
       end
       if #events == limit then break end

@@ -47,7 +47,7 @@ end
 local function prefix_of(resource) return #resource .. ":" .. resource .. ":" end
 local function range_end(prefix) return "(" .. string.sub(prefix, 1, -2) .. ";" end
 
-local function number_member(number) return string.format("%016.0f", number) end
+local function number_member(number) return string.format("%016d", number) end
 
 -- --- Locks ---------------------------------------------------------------------------------------------------------
 

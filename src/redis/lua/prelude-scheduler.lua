@@ -40,5 +40,5 @@ end
 
 -- Tells who listens. `metric`: its fields as JSON, without the braces.
 local function report(metric)
-  redis.call("PUBLISH", events_key, '0 {"type":"scheduler.metric","metric":{' .. metric .. ',"ts":' .. text(NOW) .. "}}")
+  redis.call("PUBLISH", events_key, 'scheduler.metric metric\n{' .. metric .. ',"ts":' .. text(NOW) .. "}")
 end

@@ -22,19 +22,15 @@ local function push(list, a, b)
   if b then list[#list + 1] = b end
 end
 
-local function write(command, key, list)
-  for from = 1, #list, 4000 do redis.call(command, key, unpack(list, from, math.min(from + 3999, #list))) end
-end
-
 local function write_set(name, key)
-  write("ZREM", key, cut[name])
-  write("ZADD", key, put[name])
+  call_many("ZREM", key, cut[name])
+  call_many("ZADD", key, put[name])
   cut[name], put[name] = {}, {}
 end
 
 local function flush()
-  write("HDEL", deliveries_key, cut.deliveries)
-  write("HSET", deliveries_key, put.deliveries)
+  call_many("HDEL", deliveries_key, cut.deliveries)
+  call_many("HSET", deliveries_key, put.deliveries)
   cut.deliveries, put.deliveries = {}, {}
   write_set("slots", slots_key)
   write_set("idle", idle_key)
@@ -54,12 +50,12 @@ local function flush()
       group.changed = false
     end
   end
-  write("HSET", groups_key, changed)
+  call_many("HSET", groups_key, changed)
 end
 
 -- --- Deliveries ----------------------------------------------------------------------------------------------------
 
-local function slot_of(d) return string.format("%010.0f:%016.0f:%s", d.gid, d.n, d.id) end
+local function slot_of(d) return string.format("%010d:%016d:%s", d.gid, d.n, d.id) end
 local function owned(d) return d.owner .. ":" .. d.id end
 
 local function read_delivery(id, record)
@@ -71,12 +67,8 @@ end
 -- Those that are there, by their ids.
 local function deliveries_of(ids)
   local found = {}
-  for from = 1, #ids, 4000 do
-    local to = math.min(from + 3999, #ids)
-    for i, record in ipairs(redis.call("HMGET", deliveries_key, unpack(ids, from, to))) do
-      local id = ids[from + i - 1]
-      if record then found[id] = read_delivery(id, record) end
-    end
+  for i, record in ipairs(get_many(deliveries_key, ids)) do
+    if record then found[ids[i]] = read_delivery(ids[i], record) end
   end
   return found
 end
@@ -155,7 +147,7 @@ end
 
 -- A page of a set of slots: deliveries of a group after a member (nil: from the first), by number, and the last member.
 local function page_of(key, gid, after, count)
-  local prefix = string.format("%010.0f", gid)
+  local prefix = string.format("%010d", gid)
   local members = redis.call("ZRANGEBYLEX", key, after and "(" .. after or "[" .. prefix .. ":", "(" .. prefix .. ";",
     "LIMIT", 0, count)
   local ids, page = {}, {}

@@ -32,7 +32,7 @@ local function publish_all(places)
     if earlier then
       replies[i] = {SEED, earlier[1], earlier[2]}
     else
-      local n = log_append("topic.published", ARGV[at])
+      local n = log_append("topic.published", nil, ARGV[at])
       replies[i] = {SEED, n}
       if id_key ~= "" then
         known[id_key] = {n, ARGV[at + 4]}

@@ -1,6 +1,8 @@
 -- Calls that wait, by the ends of their waits. Needs: waiters.
 
 local function park(id, wait_ms)
+  -- A server without memory refuses a script that begins by adding.
+  redis.call("ZREM", waiters_key, id)
   redis.call("ZADD", waiters_key, text(NOW + wait_ms), id)
 end
 

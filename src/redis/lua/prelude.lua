@@ -18,13 +18,29 @@ local function open(...)
   NOW = REAL + (tonumber(found[2]) or 0)
   SEED = found[1]
   DUE = tonumber(found[3]) or NEVER
-  local asked = {}
-  for i = 4, #found do asked[i - 3] = found[i] end
-  return asked
+  return {unpack(found, 4)}
 end
 
--- Integers of any size as text: `..` would write those beyond 14 digits with an exponent.
-local function text(number) return string.format("%.0f", number) end
+-- Integers as text: `..` would write those beyond 14 digits with an exponent. Also for arguments of commands: numbers
+-- take longer, and strings cost by the byte wherever one is made.
+local function text(integer) return string.format("%d", integer) end
+
+-- A command with however many values, in chunks that `unpack` can take.
+local function call_many(command, key, values)
+  for from = 1, #values, 3000 do redis.call(command, key, unpack(values, from, math.min(from + 2999, #values))) end
+end
+
+-- Fields of a hash, however many.
+local function get_many(key, fields)
+  if #fields <= 3000 then return #fields == 0 and {} or redis.call("HMGET", key, unpack(fields)) end
+  local values = {}
+  for from = 1, #fields, 3000 do
+    for _, value in ipairs(redis.call("HMGET", key, unpack(fields, from, math.min(from + 2999, #fields)))) do
+      values[#values + 1] = value
+    end
+  end
+  return values
+end
 
 -- The next number of this instance: messages, places in line. `count` of them are taken; the first is returned.
 local function take_numbers(count)

@@ -1,6 +1,6 @@
 -- Settles deliveries: their messages are done.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV delivery ids
 -- Reply for each: 1, or null when it is no longer its holder's
 

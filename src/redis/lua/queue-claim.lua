@@ -1,6 +1,6 @@
 -- Claims messages for each of several calls, in order.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV for each: delivery id, at most so many, lease (ms, 0: the queue's), wait (ms, 0: none), process, id of the call
 -- Reply for each: {1, {record, attempt, end of the lease, … of the next}}, or {0}: nothing
 
@@ -16,9 +16,10 @@ local calls, first_ids, wanted = {}, {}, 0
 for at = 1, #ARGV, STRIDE do
   local max, lease_ms = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   if lease_ms == 0 then lease_ms = default_lease end
-  local id = ARGV[at]
-  calls[#calls + 1] = {id = id, max = max, lease_ms = lease_ms, wait_ms = tonumber(ARGV[at + 3]), owner = ARGV[at + 4],
-    name = ARGV[at + 5], got = {}, count = 0}
+  local id, until_at = ARGV[at], NOW + lease_ms
+  -- lease: what its deliveries end with, as text.
+  calls[#calls + 1] = {id = id, max = max, until_at = until_at, until_text = text(until_at), name = ARGV[at + 5],
+    lease = " " .. text(lease_ms) .. " " .. ARGV[at + 4] .. "\n", wait_ms = tonumber(ARGV[at + 3]), got = {}, count = 0}
   first_ids[#first_ids + 1] = max == 1 and id or id .. ".0"
   wanted = wanted + max
 end
@@ -40,56 +41,26 @@ local function give_again(call, first)
   if call.count > 0 then wanted = wanted - call.max end
 end
 
--- Of each level its front, which has waited longest of it, and so has risen most.
--- SELDOM
-local function next_of_levels()
-  local best, best_level, best_order
-  local from = 0
-  while from < 10 * LEVEL do
-    local front = redis.call("ZRANGEBYSCORE", ready_key, text(from), "+inf", "WITHSCORES", "LIMIT", 0, 1)
-    if not front[1] then break end
-    local score = tonumber(front[2])
-    local level = math.floor(score / LEVEL)
-    local order = score - level * LEVEL
-    local record = message(front[1])
-    local waited = math.max(0, math.floor((NOW - state_of(front[1], record.age_from).ready_at) / RISE_MS))
-    local effective = math.max(0, level - waited)
-    if not best or effective < best_level or (effective == best_level and order < best_order) then
-      best, best_level, best_order = front[1], effective, order
-    end
-    from = (level + 1) * LEVEL
-  end
-  if best then redis.call("ZREM", ready_key, best) end
-  return {best}
-end
-
 -- Taken out of the line, in order, and how many of them are dealt with. Never more than is wanted.
 local seqs, records, states, done = {}, {}, {}, 0
 
+local function waits_since(seq) return state_of(seq, message(seq).age_from).ready_at end
+
 local function take_more()
-  seqs, done = {}, 0
-  if levels then seqs = next_of_levels()
-  else
-    -- What is next after one that has a key is known when it is claimed.
-    local popped = redis.call("ZPOPMIN", ready_key, keyed and 1 or math.min(wanted, 1000))
-    for i = 1, #popped, 2 do seqs[#seqs + 1] = popped[i] end
-  end
+  -- What is next after one that has a key is known when it is claimed.
+  seqs, done = take_ready(keyed and 1 or math.min(wanted, 1000), levels, waits_since), 0
   if not seqs[1] then return false end
   records = redis.call("HMGET", messages_key, unpack(seqs))
   states = redis.call("HMGET", states_key, unpack(seqs))
   return true
 end
 
-local function key_of(record)
-  return keyed and read_record(record).key
-end
-
 -- Whether the message is dead, and away.
 -- SELDOM
-local function is_dead(seq, record, s, reason)
-  if not bury(seq, record, read_record(record).id, s.attempts, reason, s.error) then return false end
-  local key = key_of(record)
-  if key then offer(key, false) end
+local function is_dead(seq, record_text, s, reason)
+  local record = read_record(record_text)
+  if not bury(seq, record_text, record.id, s.attempts, reason, s.error) then return false end
+  line_move(seq, line_item(seq, record, s), "line", false)
   return true
 end
 
@@ -97,25 +68,22 @@ local deliveries, leases, old_states, first_end = {}, {}, {}, NEVER
 
 local function claim(call, seq, record, state)
   local s = state and read_state(state)
-  local age_from = tonumber(string.match(record, "^%d+"))
+  local age_from = string.match(record, "^%d+")
   local attempts = s and s.attempts or 0
-  local key = key_of(record)
-  if key then redis.call("ZREM", lanes_key, lane_prefix(key) .. seq_member(seq)) end
   local reason = NOW - age_from > max_age and "expired" or attempts >= max_deliveries and "max_deliveries_exceeded"
-  if reason and is_dead(seq, record, s or state_of(seq, age_from), reason) then return end
-  if key then redis.call("HSET", blocked_key, key, seq) end
+  if reason and is_dead(seq, record, s or state_of(seq, tonumber(age_from)), reason) then return end
+  local key = keyed and read_record(record).key
+  if key then hold_lane(seq, {seq = seq, key = key}) end
   if s then old_states[#old_states + 1] = seq end
   local id = call.max == 1 and call.id or call.id .. "." .. call.count
-  local until_at = NOW + call.lease_ms
   local n = #leases
   deliveries[n + 1] = id
-  deliveries[n + 2] = text(until_at) .. " " .. seq .. " " .. attempts + 1 .. " " .. (s and text(s.order) or seq) .. " "
-    .. text(s and s.ready_at or age_from) .. " " .. text(call.lease_ms) .. " " .. call.owner .. "\n" .. (s and s.error or "")
-  leases[n + 1] = until_at
-  leases[n + 2] = id
-  first_end = math.min(first_end, until_at)
+  deliveries[n + 2] = call.until_text .. " " .. seq .. " " .. attempts + 1 .. " " .. (s and text(s.order) or seq) .. " "
+    .. (s and text(s.ready_at) or age_from) .. call.lease .. (s and s.error or "")
+  leases[n + 1], leases[n + 2] = call.until_text, id
+  first_end = math.min(first_end, call.until_at)
   wanted = wanted - 1
-  give(call, record, attempts + 1, until_at)
+  give(call, record, attempts + 1, call.until_at)
 end
 
 local function serve(call)
@@ -138,10 +106,7 @@ for i, call in ipairs(calls) do
 end
 if #no_longer_waiting > 0 then redis.call("ZREM", waiters_key, unpack(no_longer_waiting)) end
 if #old_states > 0 then redis.call("HDEL", states_key, unpack(old_states)) end
-for from = 1, #leases, 2000 do
-  local to = math.min(from + 1999, #leases)
-  redis.call("HSET", deliveries_key, unpack(deliveries, from, to))
-  redis.call("ZADD", leases_key, unpack(leases, from, to))
-end
+call_many("HSET", deliveries_key, deliveries)
+call_many("ZADD", leases_key, leases)
 if first_end < NEVER then due_at(first_end) end
 return replies

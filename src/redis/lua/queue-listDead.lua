@@ -1,6 +1,6 @@
 -- Dead letters, oldest first.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV at most so many, after this number
 -- Reply {entries as {record, attempts, moved at, reason, error}, number of the last when there are more}
 

@@ -1,6 +1,6 @@
 -- Gives a delivery back: to the back of the line, to a later time, or to the dead letters.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV delivery id, delay, 1: to the dead letters, what to delay by when those are full (-1: refuse), 1: with a reason,
 --      reason, 1: with an error, error
 -- Reply 1, or null when it is no longer its holder's

@@ -1,6 +1,6 @@
 -- Messages, left where they are: those that are held, those that wait, those that are delayed.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV at most so many
 -- Reply {record, place, attempt, until, process}
 
@@ -26,7 +26,7 @@ if #found < limit then
 end
 if keyed and #found < limit then
   for _, member in ipairs(redis.call("ZRANGE", lanes_key, 0, limit - #found - 1)) do
-    waiting(text(tonumber(string.sub(member, -16))), "ready")
+    waiting(lane_name(member), "ready")
   end
 end
 if #found < limit then

@@ -1,6 +1,6 @@
 -- Removes what waits and what is delayed.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- Reply how many
 
 if not open_queue() then return UNOPENED end
@@ -18,16 +18,13 @@ local function remove_all(members, seq_of)
     end
   end
 end
-local function padded(member) return text(tonumber(member)) end
-remove_all(redis.call("ZRANGE", delayed_key, 0, -1), padded)
 -- Those with a key stand in line only for their lanes: counted there.
-local in_lanes = {}
-for _, member in ipairs(redis.call("ZRANGE", lanes_key, 0, -1)) do in_lanes[#in_lanes + 1] = string.sub(member, -16) end
 local standing = {}
 for _, seq in ipairs(redis.call("ZRANGE", ready_key, 0, -1)) do
   if not keyed or not message(seq).key then standing[#standing + 1] = seq end
 end
-remove_all(in_lanes, padded)
 remove_all(standing, function(seq) return seq end)
+remove_all(redis.call("ZRANGE", lanes_key, 0, -1), lane_name)
+remove_all(redis.call("ZRANGE", delayed_key, 0, -1), function(member) return text(tonumber(member)) end)
 redis.call("DEL", delayed_key, lanes_key, ready_key)
 return removed

@@ -1,6 +1,6 @@
 -- Removes all dead letters.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- Reply how many
 
 if not open_queue() then return UNOPENED end

@@ -1,6 +1,6 @@
 -- Sends dead letters again, under their ids, as new messages.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV delay, 1: all of them, ids
 -- Reply how many
 
@@ -27,7 +27,7 @@ for _, id in ipairs(ids) do
       redis.call("ZADD", delayed_key, text(age_from), seq_member(seq))
       due_at(age_from)
     else
-      enter(text(seq), read_record(record), {order = seq})
+      line_move(text(seq), line_item(text(seq), read_record(record), {order = seq}), false, "line")
     end
     due_at(age_from + max_age + 1)
     redriven = redriven + 1

@@ -1,6 +1,6 @@
 -- Hands deliveries back: to the place they had, the attempt not counted.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV delivery ids
 -- Reply how many
 

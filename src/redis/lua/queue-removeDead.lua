@@ -1,6 +1,6 @@
 -- Removes a dead letter.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV its id
 -- Reply 1, or null when there is none
 

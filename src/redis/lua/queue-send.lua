@@ -1,6 +1,6 @@
 -- Sends messages, each on its own.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end queue-send
 -- ARGV for each: its record without "ageFrom ", bytes, "" or "delay priority ttl id\n" idempotency key
 -- Reply for each: null, or the id of the message that its idempotency key names; or its error
 

@@ -1,6 +1,6 @@
 -- Sends messages together: all of them, or none.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end queue-send
 -- ARGV for each: as in queue-send.lua
 -- Reply null: all accepted; or for each null, or the id of the message that its idempotency key names
 

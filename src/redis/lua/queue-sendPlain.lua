@@ -1,6 +1,6 @@
 -- Sends messages that have no key, delay, priority or idempotency key, each on its own, while nothing is due.
 -- KEYS meta messages ready waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line
 -- ARGV for each: its record without "ageFrom ", bytes
 -- Reply for each: null; or its error
 
@@ -27,9 +27,10 @@ end
 if count == 0 then return replies end
 local before, places = take_numbers(count) - 1, {}
 for i = 1, count do
-  records[2 * i - 1] = before + i
-  places[2 * i - 1] = DEFAULT_PRIORITY * LEVEL + before + i
-  places[2 * i] = before + i
+  local seq = text(before + i)
+  records[2 * i - 1] = seq
+  places[2 * i - 1] = text(plain_place(before + i))
+  places[2 * i] = seq
 end
 redis.call("HSET", messages_key, unpack(records))
 redis.call("ZADD", ready_key, unpack(places))

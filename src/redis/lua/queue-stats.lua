@@ -1,6 +1,6 @@
 -- Counts.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- Reply {all, delayed, leased, dead, waiters, idempotency keys, paused}
 
 local found = open_queue("paused")

@@ -1,6 +1,6 @@
 -- Makes leases end later.
 -- KEYS meta messages states ready delayed leases deliveries lanes blocked dead deadOrder idKeys idKeysByEnd waiters
--- PRELUDE waiters queue
+-- PRELUDE waiters queue line queue-end
 -- ARGV for each: delivery id, lease (ms, 0: as long as it was)
 -- Reply for each: the new end, or null when it is no longer its holder's
 

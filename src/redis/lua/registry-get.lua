@@ -7,11 +7,14 @@
 if not open_entries("registry") then return UNOPENED end
 settle_time()
 
-local replies = {}
-for i = 1, #ARGV / 2 do
-  local key = ARGV[2 * i - 1]
-  local there, tombstone = find(key)
-  local kept = ARGV[2 * i] == "1" and tombstone and tombstone.expires_at + tombstone_ms > NOW
-  replies[i] = (there or kept) and redis.call("HGET", entries_key, key) or false
+local keys, replies = {}, {}
+for i = 1, #ARGV, 2 do keys[#keys + 1] = ARGV[i] end
+for i, record in ipairs(redis.call("HMGET", entries_key, unpack(keys))) do
+  replies[i] = record
+  if record and not is_there(record) then
+    local _, tombstone = find(keys[i])
+    local kept = ARGV[2 * i] == "1" and tombstone.expires_at + tombstone_ms > NOW
+    replies[i] = kept and redis.call("HGET", entries_key, keys[i])
+  end
 end
 return done(replies)

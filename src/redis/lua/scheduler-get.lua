@@ -1,7 +1,10 @@
--- Looks at one schedule.
+-- Looks at schedules.
 -- KEYS meta schedules progress
--- ARGV id
--- Reply {time, seed, schedule, progress}; nulls when there is none
+-- ARGV ids
+-- Reply for each: {time, seed, schedule, progress}; nulls when there is none
 
 if not open() then return UNOPENED end
-return {NOW, SEED, redis.call("HGET", schedules_key, ARGV[1]), redis.call("HGET", progress_key, ARGV[1])}
+local schedules, progress = redis.call("HMGET", schedules_key, unpack(ARGV)), redis.call("HMGET", progress_key, unpack(ARGV))
+local replies = {}
+for i = 1, #ARGV do replies[i] = {NOW, SEED, schedules[i], progress[i]} end
+return replies

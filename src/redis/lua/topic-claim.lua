@@ -111,5 +111,5 @@ for i = 1, #ARGV / STRIDE do
   if not served and wait_ms > 0 then park(ARGV[at + 5], wait_ms) else push(answered, ARGV[at + 5]) end
 end
 flush()
-write("ZREM", waiters_key, answered)
+call_many("ZREM", waiters_key, answered)
 return replies

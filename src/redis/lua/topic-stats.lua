@@ -9,7 +9,7 @@ settle_time()
 local reply = {SEED, log_head, log_head - log_trimmed, waiting()}
 for _, name in ipairs(redis.call("HKEYS", groups_key)) do
   local group = find_group(name)
-  local prefix = string.format("%010.0f", group.gid)
+  local prefix = string.format("%010d", group.gid)
   push(reply, name, log_head - math.max(group.position, log_trimmed))
   push(reply, redis.call("ZLEXCOUNT", slots_key, "[" .. prefix .. ":", "(" .. prefix .. ";"))
 end

@@ -1,14 +1,6 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, test } from "vitest";
 import type { Configs } from "../../../src/protocol/commands.js";
-import { type Server, startServer } from "../server.js";
-import { type Step, compareWithEngine } from "./differential.js";
-
-let server: Server;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
+import { type Step, answersAsTheEngine, asks } from "./differential.js";
 
 const config: fc.Arbitrary<Configs["ephemeral"]> = fc.record({
   maxEntries: fc.constantFrom(2, 100),
@@ -23,12 +15,10 @@ const prefix = fc.constantFrom("a", "é", "nothing");
 const handle = fc.constantFrom("h1", "h2");
 
 function step(): fc.Arbitrary<Step> {
-  const of = (op: Extract<Step, { op: unknown }>["op"], body: fc.Arbitrary<unknown>): fc.Arbitrary<Step> =>
-    body.map((given) => ({ op, body: given }));
   return fc.oneof(
     {
       weight: 6,
-      arbitrary: of(
+      arbitrary: asks(
         "ephemeral.upsert",
         fc.record(
           { key, value: fc.constantFrom("1", '"é"', "", "false"), bytes: fc.constantFrom(1, 1, 1, 101), ttlMs, handle },
@@ -36,20 +26,20 @@ function step(): fc.Arbitrary<Step> {
         ),
       ),
     },
-    { weight: 3, arbitrary: of("ephemeral.touch", fc.record({ key, ttlMs })) },
+    { weight: 3, arbitrary: asks("ephemeral.touch", fc.record({ key, ttlMs })) },
     {
       weight: 2,
-      arbitrary: of(
+      arbitrary: asks(
         "ephemeral.remove",
         fc.record({ key, reason: fc.constantFrom("gone", 'a "word"', "") }, { requiredKeys: ["key"] }),
       ),
     },
-    { weight: 1, arbitrary: of("ephemeral.get", fc.record({ key })) },
-    { weight: 1, arbitrary: of("ephemeral.unbind", fc.record({ handle })) },
-    { weight: 1, arbitrary: of("ephemeral.snapshot", fc.record({ prefix })) },
+    { weight: 1, arbitrary: asks("ephemeral.get", fc.record({ key })) },
+    { weight: 1, arbitrary: asks("ephemeral.unbind", fc.record({ handle })) },
+    { weight: 1, arbitrary: asks("ephemeral.snapshot", fc.record({ prefix })) },
     {
       weight: 2,
-      arbitrary: of(
+      arbitrary: asks(
         "ephemeral.read",
         fc.record(
           { after: fc.nat({ max: 12 }), limit: fc.constantFrom(2, 500), prefix },
@@ -67,6 +57,4 @@ const look = [
   { op: "ephemeral.read", body: { after: 0, limit: 500 } },
 ] as const;
 
-test("an ephemeral store on Redis answers as the engine does", { timeout: 120_000 }, async () => {
-  await compareWithEngine({ kind: "ephemeral", url: server.url, runs: 200, config, step: step(), look });
-});
+answersAsTheEngine("an ephemeral store", { kind: "ephemeral", config, step: step(), look });

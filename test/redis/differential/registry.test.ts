@@ -1,14 +1,6 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, test } from "vitest";
 import type { Configs } from "../../../src/protocol/commands.js";
-import { type Server, startServer } from "../server.js";
-import { type Step, compareWithEngine } from "./differential.js";
-
-let server: Server;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
+import { type Step, answersAsTheEngine, asks } from "./differential.js";
 
 const config: fc.Arbitrary<Configs["registry"]> = fc.record({
   maxEntries: fc.constantFrom(2, 100),
@@ -44,22 +36,20 @@ const operation = fc.oneof(
 );
 
 function step(): fc.Arbitrary<Step> {
-  const of = (op: Extract<Step, { op: unknown }>["op"], body: fc.Arbitrary<unknown>): fc.Arbitrary<Step> =>
-    body.map((given) => ({ op, body: given }));
   return fc.oneof(
-    { weight: 6, arbitrary: of("registry.upsert", write) },
-    { weight: 2, arbitrary: of("registry.create", write) },
-    { weight: 2, arbitrary: of("registry.cas", cas) },
-    { weight: 2, arbitrary: of("registry.touch", fc.record({ key })) },
-    { weight: 2, arbitrary: of("registry.remove", removal) },
-    { weight: 2, arbitrary: of("registry.transact", fc.record({ ops: fc.array(operation, { maxLength: 5 }) })) },
+    { weight: 6, arbitrary: asks("registry.upsert", write) },
+    { weight: 2, arbitrary: asks("registry.create", write) },
+    { weight: 2, arbitrary: asks("registry.cas", cas) },
+    { weight: 2, arbitrary: asks("registry.touch", fc.record({ key })) },
+    { weight: 2, arbitrary: asks("registry.remove", removal) },
+    { weight: 2, arbitrary: asks("registry.transact", fc.record({ ops: fc.array(operation, { maxLength: 5 }) })) },
     {
       weight: 2,
-      arbitrary: of("registry.get", fc.record({ key, includeExpired: fc.boolean() }, { requiredKeys: ["key"] })),
+      arbitrary: asks("registry.get", fc.record({ key, includeExpired: fc.boolean() }, { requiredKeys: ["key"] })),
     },
     {
       weight: 3,
-      arbitrary: of(
+      arbitrary: asks(
         "registry.list",
         fc
           .record(
@@ -72,7 +62,7 @@ function step(): fc.Arbitrary<Step> {
     },
     {
       weight: 2,
-      arbitrary: of(
+      arbitrary: asks(
         "registry.read",
         fc.record(
           { after: fc.nat({ max: 12 }), limit: fc.constantFrom(2, 500), key, prefix },
@@ -80,7 +70,7 @@ function step(): fc.Arbitrary<Step> {
         ),
       ),
     },
-    { weight: 1, arbitrary: of("registry.anchor", fc.record({ after: fc.constantFrom("0", "$", "0-0") })) },
+    { weight: 1, arbitrary: asks("registry.anchor", fc.record({ after: fc.constantFrom("0", "$", "0-0") })) },
     { weight: 4, arbitrary: fc.constantFrom(1000, 3000, 41_000).map((advanceMs) => ({ advanceMs })) },
   );
 }
@@ -92,6 +82,4 @@ const look = [
   { op: "registry.read", body: { after: 0, limit: 500 } },
 ] as const;
 
-test("a registry on Redis answers as the engine does", { timeout: 120_000 }, async () => {
-  await compareWithEngine({ kind: "registry", url: server.url, runs: 200, config, step: step(), look });
-});
+answersAsTheEngine("a registry", { kind: "registry", config, step: step(), look });

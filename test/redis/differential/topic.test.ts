@@ -1,14 +1,6 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, test } from "vitest";
 import type { Configs } from "../../../src/protocol/commands.js";
-import { type Server, startServer } from "../server.js";
-import { type Step, compareWithEngine } from "./differential.js";
-
-let server: Server;
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
+import { type Step, answersAsTheEngine, asks, waitMs } from "./differential.js";
 
 const config: fc.Arbitrary<Configs["topic"]> = fc.record({
   payloadBytes: fc.constant(100),
@@ -39,39 +31,44 @@ function step(): fc.Arbitrary<Step> {
       { requiredKeys: ["data", "bytes"] },
     )
     .map((fields) => ({ eventId: "$new", ...fields }));
-  const of = (op: Extract<Step, { op: unknown }>["op"], body: fc.Arbitrary<unknown>): fc.Arbitrary<Step> =>
-    body.map((given) => ({ op, body: given }));
   return fc.oneof(
-    { weight: 6, arbitrary: of("topic.publish", item) },
-    { weight: 2, arbitrary: of("topic.publishMany", fc.record({ items: fc.array(item, { maxLength: 4 }) })) },
+    { weight: 6, arbitrary: asks("topic.publish", item) },
+    { weight: 2, arbitrary: asks("topic.publishMany", fc.record({ items: fc.array(item, { maxLength: 4 }) })) },
     {
       weight: 6,
-      arbitrary: of(
+      arbitrary: asks(
         "topic.claim",
         inGroup("claim", fc.record({ max: fc.constantFrom(1, 1, 3), waitMs: fc.constant(0) })),
       ),
     },
-    { weight: 3, arbitrary: of("topic.commit", settled) },
-    { weight: 1, arbitrary: of("topic.touch", settled) },
+    {
+      weight: 2,
+      arbitrary: asks(
+        "topic.claim",
+        fc.record({ group, deliveryId: fc.constant("$new"), max: fc.constant(1), waitMs }),
+      ),
+    },
+    { weight: 3, arbitrary: asks("topic.commit", settled) },
+    { weight: 1, arbitrary: asks("topic.touch", settled) },
     {
       weight: 1,
-      arbitrary: of(
+      arbitrary: asks(
         "topic.release",
         settled.map(({ group: name, ...one }) => ({ group: name, deliveryIds: Object.values(one) })),
       ),
     },
     {
       weight: 2,
-      arbitrary: of(
+      arbitrary: asks(
         "topic.reclaim",
         inGroup("reclaim", fc.record({ minIdleMs: fc.constantFrom(0, 1_500), count: fc.constantFrom(1, 3) })),
       ),
     },
     {
       weight: 2,
-      arbitrary: of("topic.read", fc.record({ after: fc.nat({ max: 12 }), limit: fc.constantFrom(2, 500) })),
+      arbitrary: asks("topic.read", fc.record({ after: fc.nat({ max: 12 }), limit: fc.constantFrom(2, 500) })),
     },
-    { weight: 1, arbitrary: of("topic.anchor", fc.record({ after: fc.constantFrom("0", "$", "0-0") })) },
+    { weight: 1, arbitrary: asks("topic.anchor", fc.record({ after: fc.constantFrom("0", "$", "0-0") })) },
     { weight: 4, arbitrary: fc.constantFrom(1000, 3000, 61_000).map((advanceMs) => ({ advanceMs })) },
   );
 }
@@ -81,6 +78,7 @@ const look = [
   { op: "topic.read", body: { after: 0, limit: 500 } },
 ] as const;
 
-test("a topic on Redis answers as the engine does", { timeout: 120_000 }, async () => {
-  await compareWithEngine({ kind: "topic", url: server.url, runs: 200, config, step: step(), look });
-});
+/** From then on a process hears what it waits for. */
+const WAIT: Step = { op: "topic.claim", body: { group: "default", deliveryId: "first", max: 1, waitMs: 1 } };
+
+answersAsTheEngine("a topic", { kind: "topic", config, step: step(), look, first: () => [WAIT] });
