@@ -43,34 +43,40 @@ function fill(page: Page, bytes: number): Promise<number> {
 }
 
 describe("the disk is full", () => {
-  test("of many small messages: all of them can be received and acknowledged, and then there is room again", async () => {
-    const a = await openCramped(3_000_000);
-    const accepted = await fill(a, 1000);
-    const epoch = await a.evaluate(() => backend.status.epoch);
-    const outcome = await a.evaluate(async () => {
-      const refused: string[] = [];
-      const received: number[] = [];
-      for (;;) {
-        const messages = await q.recvMany({ max: 50, wait: false });
-        if (messages.length === 0) return { refused, received };
-        received.push(...messages.map(({ data }) => data.i));
-        const note = (error: { code: string }): unknown => refused.push(error.code);
-        await Promise.all(messages.map((message) => message.ack().catch(note)));
-        // Refused one by one all the while, and without an effect.
-        await q.send({ data: { i: 1_000_000 }, meta: noise(60_000) }).catch(() => {});
-      }
-    });
-    expect(outcome.refused).toEqual([]);
-    const sent = outcome.received.filter((i) => i < 1_000_000);
-    expect(sent).toEqual(Array.from({ length: accepted + 1 }, (_, i) => i - 1));
-    await until(a, () =>
-      q.send({ data: { i: 7 } }).then(
-        () => true,
-        () => false,
-      ),
-    );
-    expect(await a.evaluate(() => backend.status.epoch)).toBe(epoch);
-  });
+  test.each([
+    { quota: 3_000_000, bytes: 1000 },
+    { quota: 12_000_000, bytes: 4000 },
+  ])(
+    "of messages of $bytes bytes: all can be received and acknowledged, and then there is room again",
+    async (given) => {
+      const a = await openCramped(given.quota);
+      const accepted = await fill(a, given.bytes);
+      const epoch = await a.evaluate(() => backend.status.epoch);
+      const outcome = await a.evaluate(async () => {
+        const refused: string[] = [];
+        const received: number[] = [];
+        for (;;) {
+          const messages = await q.recvMany({ max: 50, wait: false });
+          if (messages.length === 0) return { refused, received };
+          received.push(...messages.map(({ data }) => data.i));
+          const note = (error: { code: string }): unknown => refused.push(error.code);
+          await Promise.all(messages.map((message) => message.ack().catch(note)));
+          // Refused one by one all the while, and without an effect.
+          await q.send({ data: { i: 1_000_000 }, meta: noise(60_000) }).catch(() => {});
+        }
+      });
+      expect(outcome.refused).toEqual([]);
+      const sent = outcome.received.filter((i) => i < 1_000_000);
+      expect(sent).toEqual(Array.from({ length: accepted + 1 }, (_, i) => i - 1));
+      await until(a, () =>
+        q.send({ data: { i: 7 } }).then(
+          () => true,
+          () => false,
+        ),
+      );
+      expect(await a.evaluate(() => backend.status.epoch)).toBe(epoch);
+    },
+  );
 
   test("in the middle of a batch: it is all there or nothing of it, and the calls beside it are as they were told", async () => {
     const a = await openCramped(2_000_000);

@@ -15,8 +15,11 @@ const PAGES = "pages";
 const OWNER = "owner";
 const LINEAGE = "lineage";
 const RESERVE = "reserve";
-/** Room kept so that a full disk still has some for acknowledgements and removals. */
-const RESERVE_BYTES = 256 * 1024;
+/**
+ * Room kept so that a full disk still has some for acknowledgements and removals: Chromium gives back what was deleted
+ * only when it compacts, and until then each of them takes some.
+ */
+const RESERVE_BYTES = 1024 * 1024;
 const REOPEN_TRIES = 3;
 const REOPEN_DELAY_MS = 50;
 /** A transaction that takes longer was begun on a handle that is dead, and did not say so; the next may take twice that. */

@@ -98,12 +98,29 @@ local function take(group, id, max, owner)
   return taken
 end
 
+-- Of a claim that is sent again: deliveries whose events are gone are still to be told as lost, under other ids.
+local function set_aside(group, id, max)
+  local ids = {}
+  for i = 1, max do ids[i] = id_of(id, i - 1, max) end
+  for _, d in pairs(deliveries_of(ids)) do
+    if in_group({[d.id] = d}, group, d.id) then
+      forget(d)
+      d.id = d.id .. "'"
+      put_delivery(d)
+      push(put.slots, 0, slot_of(d))
+      if d.idle then push(put.idle, 0, slot_of(d)) else own(d) end
+    end
+  end
+end
+
 local replies, answered = {}, {}
 for i = 1, #ARGV / STRIDE do
   local at = (i - 1) * STRIDE + 1
   local id, max, wait_ms = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local group = group_of(ARGV[at])
-  local taken = in_group(sent_again, group, id_of(id, 0, max)) and taken_before(group, id, max) or {}
+  local before = in_group(sent_again, group, id_of(id, 0, max))
+  local taken = before and taken_before(group, id, max) or {}
+  if before and #taken == 0 then set_aside(group, id, max) end
   local lost = #taken == 0 and tell_loss(group, id) or nil
   if #taken == 0 and not lost then taken = take(group, id, max, ARGV[at + 4]) end
   local served = #taken > 0 or lost
